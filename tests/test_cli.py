@@ -1,0 +1,423 @@
+"""The command line: output, messages, exit status; what it hands to the modules behind it."""
+
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import xqa_lib
+from xqa_lib.__main__ import main
+from xqa_lib.errors import DataError
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTEXT = "Die Stadt Prag liegt an der Moldau."
+
+
+def gold(*ids, **changes):
+    answer = {"text": "Prag", "answer_start": 10, **changes}
+    questions = [{"id": i, "question": "Wo?", "answers": [answer]} for i in ids]
+    return {"version": "1", "data": [{"title": "t", "paragraphs": [{"context": CONTEXT, "qas": questions}]}]}
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(name, content):
+        path = tmp_path / name
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def run(capsys):
+    """A function that runs a command in this process: (exit status, standard output, standard error)."""
+
+    def call(*arguments):
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as error:  # how argparse ends
+            status = error.code
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def process(*arguments, **options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("environment", {})}
+    return subprocess.run(
+        [sys.executable, "-m", "xqa_lib", *map(str, arguments)], capture_output=True, env=environment, **options
+    )
+
+
+@pytest.fixture
+def module(monkeypatch):
+    """A function that puts a stand-in for a module of the library in place."""
+
+    def put(name, **functions):
+        stand_in = types.ModuleType(f"xqa_lib.{name}")
+        for key, value in functions.items():
+            setattr(stand_in, key, value)
+        monkeypatch.setitem(sys.modules, f"xqa_lib.{name}", stand_in)
+        monkeypatch.setattr(xqa_lib, name, stand_in, raising=False)
+
+    return put
+
+
+# --- help and usage
+
+
+def test_help_lists_the_commands(run):
+    status, out, err = run("--help")
+    assert (status, err) == (0, "")
+    for name in ("evaluate", "check", "answer", "params", "notebook"):
+        assert f"\n    {name} " in out
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("evaluate", "questions without a prediction score 0"),
+        ("check", "one line for each problem"),
+        ("answer", "--n-best N"),
+        ("params", "embedded, xquad or paper"),
+        ("notebook", "-p NAME VALUE"),
+    ],
+)
+def test_help_of_a_command(run, name, expected):
+    status, out, _ = run(name, "--help")
+    assert status == 0
+    assert expected in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["train"], "invalid choice: 'train'"),
+        (["check"], "the following arguments are required: FILE"),
+        (["evaluate", "--gold", "g", "--metric", "squad"], "the following arguments are required: --predictions"),
+        (
+            ["evaluate", "--gold", "g", "--predictions", "p", "--metric", "f1"],
+            "argument --metric: invalid choice: 'f1'",
+        ),
+        (
+            ["evaluate", "--gold", "g", "--predictions", "p", "--metric", "mlqa"],
+            "--metric mlqa needs --context-language (or a gold file named ...context-xx-question-yy...)",
+        ),
+        (
+            ["answer", "--model", "m", "--question", "q", "--context", "c", "--n-best", "0"],
+            "argument --n-best: expected a whole number of at least 1, found '0'",
+        ),
+        (
+            ["answer", "--model", "m", "--question", "q", "--context", "c", "--n-best", "two"],
+            "argument --n-best: expected a whole number of at least 1, found 'two'",
+        ),
+        (["params", "--profile", "paper", "--size", "big"], "argument --size: invalid choice: 'big'"),
+        (["notebook", "n", "o", "-p", "a"], "argument -p/--parameter: expected 2 arguments"),
+        (["notebook", "n", "o", "-p", "a", "1", "-p", "a", "2"], "parameter a is given more than once"),
+    ],
+)
+def test_wrong_usage_exits_with_2(run, arguments, expected):
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert expected in err
+    assert err.startswith("usage: python -m xqa_lib")
+
+
+# --- evaluate
+
+
+def test_evaluate_json(run, save):
+    paths = (
+        "--gold",
+        save("g.json", gold("a", "b", "c")),
+        "--predictions",
+        save("p.json", {"a": "Prag!", "b": "in Prag", "c": ""}),
+    )
+    status, out, err = run("evaluate", *paths, "--metric", "squad", "--json")
+    assert (status, err) == (0, "")
+    assert out.count("\n") == 1
+    assert json.loads(out) == {
+        "exact_match": 100 / 3,
+        "f1": 100.0 * (1.0 + 2 / 3) / 3,
+        "questions": 3,
+        "answered": 2,
+    }
+    assert list(json.loads(out)) == ["exact_match", "f1", "questions", "answered"]
+
+
+def test_evaluate_readable(run, save):
+    paths = (
+        "--gold",
+        save("g.json", gold("a", "b", "c")),
+        "--predictions",
+        save("p.json", {"a": "Prag", "b": "x", "c": ""}),
+    )
+    assert run("evaluate", *paths, "--metric", "squad") == (
+        0,
+        "exact match 33.33, F1 33.33 over 3 questions (2 answered), squad metric\n",
+        "",
+    )
+
+
+def test_evaluate_mlqa_with_the_language_given_or_in_the_name(run, save):
+    predictions = save("p.json", {"a": "die Prag"})
+    for name, more in (("g.json", ("--context-language", "de")), ("test-context-de-question-ar.json", ())):
+        paths = "--gold", save(name, gold("a")), "--predictions", predictions
+        status, out, err = run("evaluate", *paths, "--metric", "mlqa", "--json", *more)
+        assert (status, err) == (0, "")
+        assert json.loads(out) == {"exact_match": 100.0, "f1": 100.0, "questions": 1, "answered": 1}
+
+
+def test_evaluate_warns_of_missing_ids_and_scores_them_0(run, save):
+    predictions = save("p.json", {"a": "Prag"})
+    status, out, err = run(
+        "evaluate",
+        "--gold",
+        save("g.json", gold("a", "b")),
+        "--predictions",
+        predictions,
+        "--metric",
+        "squad",
+        "--json",
+    )
+    assert (status, json.loads(out)["exact_match"]) == (0, 50.0)
+    assert err == f'warning: {predictions}: no prediction for 1 of 2 questions, they score 0 ("b")\n'
+
+
+@pytest.mark.parametrize(
+    ("predictions", "expected"),
+    [
+        ({"a": "x", "z": "x"}, 'found 1 others ("z"); are these predictions for another file?'),
+        ({}, "found none of its 1 ids"),
+        ({"a": 1}, "expected the predicted text as a string, found the number 1"),
+    ],
+)
+def test_evaluate_bad_predictions(run, save, predictions, expected):
+    path = save("p.json", predictions)
+    status, out, err = run("evaluate", "--gold", save("g.json", gold("a")), "--predictions", path, "--metric", "squad")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"error: {path}: ")
+    assert expected in err
+    assert err.count("\n") == 1
+
+
+def test_evaluate_missing_gold_file(run, save, tmp_path):
+    status, _, err = run(
+        "evaluate", "--gold", tmp_path / "no.json", "--predictions", save("p.json", {}), "--metric", "squad"
+    )
+    assert (status, err) == (
+        1,
+        f"error: {tmp_path / 'no.json'}: cannot be read: No such file or directory; check the path\n",
+    )
+
+
+# --- check
+
+
+def test_check_good_files(run, save):
+    one, two = save("one.json", gold("a", "b")), save("two.json", gold("c"))
+    assert run("check", one, two) == (
+        0,
+        f"{one}: good: 2 questions, 1 different contexts, 2 answers\n"
+        f"{two}: good: 1 questions, 1 different contexts, 1 answers\n",
+        "",
+    )
+
+
+def test_check_prints_every_problem_of_every_file(run, save, tmp_path):
+    bad, good = save("bad.json", gold("a", "a", answer_start=9)), save("good.json", gold("c"))
+    status, out, err = run("check", bad, good, tmp_path / "none.json")
+    assert (status, err) == (1, "")
+    lines = out.splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        'data[0].paragraphs[0].qas[0] (id "a").answers[0]',
+        "data[0].paragraphs[0].qas[1].id",
+        'data[0].paragraphs[0].qas[1] (id "a").answers[0]',
+        "good",
+        "cannot be read",
+    ]
+    assert lines[0].endswith(
+        'expected the answer "Prag" at answer_start 9, but there stands " Pra"; it occurs at 10; correct answer_start'
+    )
+
+
+def test_check_no_answers(run, save):
+    path = save("inputs.json", gold("a", text="", answer_start=0))
+    assert run("check", "--no-answers", path) == (
+        0,
+        f"{path}: good: 1 questions, 1 different contexts, 0 answers\n",
+        "",
+    )
+    status, out, _ = run("check", path)
+    assert status == 1
+    assert "expected a gold answer, found an empty text; a copy without gold answers" in out
+
+
+# --- answer
+
+
+class Candidate:
+    """As `xqa_lib.decoding.Answer`, which is not imported here to keep the test light."""
+
+    def __init__(self, *values):
+        self.text, self.start, self.end, self.score, self.probability = values
+
+
+def test_answer_json(run, module):
+    calls = []
+
+    def answer(model, question, context, *, n_best):
+        calls.append((model, question, context, n_best))
+        return [Candidate("براغ", 10, 14, 3.5, 0.75), Candidate("x", 0, 1, -1.25, 0.25)]
+
+    module("predict", answer=answer)
+    status, out, err = run("answer", "--model", "m", "--question", "Wo?", "--context", "C", "--n-best", "2", "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out) == {
+        "answers": [
+            {"text": "براغ", "start": 10, "end": 14, "score": 3.5, "probability": 0.75},
+            {"text": "x", "start": 0, "end": 1, "score": -1.25, "probability": 0.25},
+        ]
+    }
+    assert calls == [("m", "Wo?", "C", 2)]
+
+
+def test_answer_table(run, module):
+    module("predict", answer=lambda model, question, context, *, n_best: [Candidate("Prag\nOst", 10, 18, 3.5, 1.0)])
+    assert run("answer", "--model", "m", "--question", "Wo?", "--context", "C") == (
+        0,
+        "probability   score  characters  answer\n      1.000    3.50  10-18       Prag Ost\n",
+        "",
+    )
+
+
+def test_answer_without_a_result(run, module):
+    module("predict", answer=lambda *arguments, **options: [])
+    arguments = "answer", "--model", "m", "--question", "Wo?", "--context", "C"
+    assert run(*arguments) == (0, "no answer found\n", "")
+    assert run(*arguments, "--json") == (0, '{"answers": []}\n', "")
+
+
+def test_errors_are_one_line(run, module):
+    def answer(*arguments, **options):
+        raise DataError("m: no model here;\n  train one")
+
+    module("predict", answer=answer)
+    assert run("answer", "--model", "m", "--question", "Wo?", "--context", "C") == (
+        1,
+        "",
+        "error: m: no model here; train one\n",
+    )
+
+
+def test_system_errors_are_one_line(run, module, tmp_path):
+    module("params", compose=lambda profile, size: "a: 1\n")
+    (tmp_path / "file").write_text("")
+    status, out, err = run("params", "--profile", "paper", "--output", tmp_path / "file" / "below.yaml")
+    assert (status, out) == (1, "")
+    assert err in (f"error: {tmp_path / 'file'}: File exists\n", f"error: {tmp_path / 'file'}: Not a directory\n")
+
+
+def test_interruption_is_quiet(run, module):
+    def answer(*arguments, **options):
+        raise KeyboardInterrupt
+
+    module("predict", answer=answer)
+    assert run("answer", "--model", "m", "--question", "Wo?", "--context", "C") == (130, "", "error: interrupted\n")
+
+
+# --- params and notebook
+
+
+def test_params_prints_or_writes(run, module, tmp_path):
+    calls = []
+
+    def compose(profile, size):
+        calls.append((profile, size))
+        return "a: é\n"
+
+    module("params", compose=compose)
+    assert run("params", "--profile", "paper") == (0, "a: é\n", "")
+    path = tmp_path / "new" / "params.yaml"
+    assert run("params", "--profile", "embedded", "--size", "smoke", "--output", path) == (0, "", "")
+    assert path.read_text(encoding="utf-8") == "a: é\n"
+    assert calls == [("paper", "full"), ("embedded", "smoke")]
+
+
+def test_notebook_passes_parameters_as_text(run, module):
+    calls = []
+    module("notebooks", execute=lambda name, output, parameters: calls.append((name, output, parameters)))
+    assert run("notebook", "01_data", "out.ipynb") == (0, "", "")
+    assert run("notebook", "01_data", "out.ipynb", "-p", "seed", "-1", "-p", "sizes", "[1, 2]") == (0, "", "")
+    assert calls == [
+        ("01_data", "out.ipynb", {}),
+        ("01_data", "out.ipynb", {"seed": "-1", "sizes": "[1, 2]"}),
+    ]
+
+
+# --- as a process
+
+
+def test_evaluate_and_check_import_nothing_heavy(save):
+    paths = save("g.json", gold("a")), save("p.json", {"a": "Prag"})
+    code = (
+        "import sys\n"
+        "from xqa_lib.__main__ import main\n"
+        f"main(['evaluate', '--gold', {paths[0]!r}, '--predictions', {paths[1]!r}, '--metric', 'squad'])\n"
+        f"main(['check', {paths[0]!r}])\n"
+        "print(sorted({'torch', 'transformers', 'numpy', 'pandas', 'pooch', 'hydra'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_exit_status_and_streams_of_the_process(save):
+    path = save("bad.json", {})
+    done = process("check", path, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout == (
+        f"{path}: data: missing; expected a list of articles, found the keys none; is this SQuAD v1.1 format?\n"
+    )
+
+
+def test_output_is_utf8_in_any_locale(tmp_path):
+    name = tmp_path / "سؤال.json"
+    name.write_text(json.dumps(gold("a")), encoding="utf-8")
+    done = process("check", name, environment={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert done.stdout.decode("utf-8").startswith(f"{name}: good: 1 questions")
+
+
+def test_file_name_that_is_not_unicode(tmp_path):
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.json")
+    done = process("check", name)
+    assert done.returncode == 1
+    assert b"\\udcff.json: cannot be read: No such file or directory; check the path\n" in done.stdout
+    assert done.stderr == b""
+
+
+def test_closed_pipe_is_quiet(save):
+    path = save("many.json", gold(*map(str, range(3000)), answer_start=9))  # more output than a pipe holds
+    command = [sys.executable, "-m", "xqa_lib", "check", path]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as running:
+        running.stdout.readline()
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 1
+
+
+@pytest.mark.real_data
+def test_check_real_data(run, real_data_dir):
+    paths = [real_data_dir / "xquad" / f"xquad.{code}.json" for code in ("ar", "th", "zh")]
+    status, out, err = run("check", *paths)
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [f"{path}: good: 1190 questions, 240 different contexts, 1190 answers" for path in paths]

@@ -1,0 +1,225 @@
+"""The command line: `python -m xqa_lib COMMAND ...`.
+
+Exit status: 0 done; 1 bad data (one line `error: ...` on standard error), or problems found by `check`; 2 wrong usage.
+Modules that a command needs are imported when it runs: `evaluate` and `check` start without the neural network library.
+"""
+
+import argparse
+import json
+import os
+import sys
+
+from .errors import DataError
+
+
+def main(arguments=None):
+    """Run one command; returns the exit status. `arguments`: list of strings, default those of the process."""
+    for stream in (sys.stdout, sys.stderr):
+        # The languages here do not fit into every locale's encoding, and a file name may not even be valid Unicode.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        options = _parser().parse_args(arguments)
+        status = options.run(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader of our output has had enough, as in `... | head`
+        # Python flushes once more at exit; that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except DataError as error:
+        return _fail(error)
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error)
+    except KeyboardInterrupt:
+        return _fail("interrupted", status=130)
+
+
+def _fail(message, status=1):
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    return status
+
+
+def _evaluate(options):
+    from . import score_file
+
+    if options.metric == "mlqa" and not (options.context_language or score_file.language_in_name(options.gold)):
+        options.parser.error(
+            "--metric mlqa needs --context-language (or a gold file named ...context-xx-question-yy...)"
+        )
+    score = score_file.score_files(
+        options.gold, options.predictions, metric=options.metric, context_language=options.context_language
+    )
+    for line in score.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(score.as_dict()))
+    else:
+        print(
+            f"exact match {score.exact_match:.2f}, F1 {score.f1:.2f} over {score.questions} questions "
+            f"({score.answered} answered), {options.metric} metric"
+        )
+    return 0
+
+
+def _check(options):
+    from . import squad_format
+
+    status = 0
+    for path in options.files:
+        good = True
+        for line in squad_format.problems(path, require_answers=not options.no_answers):
+            good = False
+            print(" ".join(line.splitlines()))
+        if not good:
+            status = 1
+            continue
+        examples = squad_format.read_squad(
+            path, question_lang="", context_lang="", require_answers=not options.no_answers
+        )
+        contexts = len({(example.title, example.context) for example in examples})
+        answers = sum(len(example.answers) for example in examples)
+        print(f"{path}: good: {len(examples)} questions, {contexts} different contexts, {answers} answers")
+    return status
+
+
+def _answer(options):
+    from . import predict
+
+    answers = predict.answer(options.model, options.question, options.context, n_best=options.n_best)
+    if options.json:
+        keys = ("text", "start", "end", "score", "probability")
+        listed = [{key: getattr(answer, key) for key in keys} for answer in answers]
+        print(json.dumps({"answers": listed}, ensure_ascii=False))
+        return 0
+    if not answers:
+        print("no answer found")
+        return 0
+    print("probability   score  characters  answer")
+    for answer in answers:
+        span = f"{answer.start}-{answer.end}"
+        print(f"{answer.probability:11.3f} {answer.score:7.2f}  {span:<10}  {' '.join(answer.text.split())}")
+    return 0
+
+
+def _params(options):
+    from . import files, params
+
+    text = params.compose(options.profile, options.size)
+    if options.output:
+        files.write_text(options.output, text)
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def _notebook(options):
+    parameters = dict(options.parameter)
+    if len(parameters) < len(options.parameter):
+        names = [name for name, _ in options.parameter]
+        repeated = next(name for name in names if names.count(name) > 1)
+        options.parser.error(f"parameter {repeated} is given more than once")
+    from . import notebooks
+
+    notebooks.execute(options.name, options.output, parameters)
+    return 0
+
+
+def _positive(text):
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
+    return number
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m xqa_lib",
+        description="Cross-lingual extractive question answering: score predictions, check data, ask a model, run "
+        "parts of the study.",
+        epilog="Exit status: 0 done, 1 bad data or problems found, 2 wrong usage. `COMMAND --help` explains a command.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name, run, summary, description=""):
+        added = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}. {description}")
+        added.set_defaults(run=run, parser=added)
+        return added
+
+    evaluate = command(
+        "evaluate",
+        _evaluate,
+        "score predictions against gold answers",
+        "Exact match and F1 in percent over all gold questions; questions without a prediction score 0.",
+    )
+    evaluate.add_argument("--gold", required=True, metavar="FILE", help="SQuAD-format file with gold answers")
+    evaluate.add_argument(
+        "--predictions", required=True, metavar="FILE", help='JSON object {"question id": "predicted text", ...}'
+    )
+    evaluate.add_argument(
+        "--metric",
+        required=True,
+        choices=("squad", "mlqa"),
+        help="squad: SQuAD v1.1 (for XQuAD and TyDiQA, too); mlqa: MLQA, by the language of the contexts",
+    )
+    evaluate.add_argument(
+        "--context-language",
+        metavar="xx",
+        help="language of the contexts for mlqa (en es de ar hi vi zh); default: from a gold file name such as "
+        "dev-context-ar-question-de.json",
+    )
+    evaluate.add_argument(
+        "--json", action="store_true", help="print exact_match, f1, questions and answered as JSON, in full precision"
+    )
+
+    check = command(
+        "check",
+        _check,
+        "validate SQuAD-format files",
+        "Prints one line for each problem and exits with 1 if there is any; otherwise one summary line for each file.",
+    )
+    check.add_argument("files", nargs="+", metavar="FILE", help="file to validate")
+    check.add_argument(
+        "--no-answers", action="store_true", help="accept questions without gold answers: files that are only inputs"
+    )
+
+    answer = command("answer", _answer, "answer one question from one passage with a trained model")
+    answer.add_argument("--model", required=True, metavar="DIR", help="folder of a trained reader")
+    answer.add_argument("--question", required=True, metavar="TEXT", help="the question, in any language of the model")
+    answer.add_argument("--context", required=True, metavar="TEXT", help="the passage that holds the answer")
+    answer.add_argument(
+        "--n-best", type=_positive, default=1, metavar="N", help="print the N best answers (default: %(default)s)"
+    )
+    answer.add_argument(
+        "--json",
+        action="store_true",
+        help='print {"answers": [...]} with text, start, end (characters), score and probability, best first',
+    )
+
+    params = command("params", _params, "compose the parameters of a profile", "The result is what params.yaml holds.")
+    params.add_argument("--profile", required=True, metavar="NAME", help="profile: embedded, xquad or paper")
+    params.add_argument(
+        "--size", choices=("full", "smoke"), default="full", help="smoke: seconds, for tests (default: %(default)s)"
+    )
+    params.add_argument("--output", metavar="FILE", help="file to write; default: standard output")
+
+    notebook = command("notebook", _notebook, "run a notebook of the study with parameters")
+    notebook.add_argument("name", metavar="NAME", help="notebook, for instance 05_evaluation")
+    notebook.add_argument("output", metavar="OUTPUT", help="where the executed notebook is written")
+    notebook.add_argument(
+        "-p",
+        "--parameter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="set a parameter that the notebook declares; may be repeated",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

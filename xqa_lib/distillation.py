@@ -1,0 +1,259 @@
+"""Training readers: cross-entropy, and self-knowledge distillation in generations (arXiv 2309.17134).
+
+*Generation* g trains the student against a frozen copy of the student at the end of generation g - 1; generation 1's
+teacher is the model that training starts from. The student is not re-initialised, and optimiser and learning-rate
+schedule run on, so the generations are one run of `transformers.Trainer` whose teacher changes on the way.
+"""
+
+import copy
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from . import losses
+from .coefficients import COEFFICIENTS
+from .features import encode_pairs, label_windows
+from .models import weights_hash
+
+
+def training_features(tokenizer, examples, features):
+    """Labelled windows of `examples` as a `datasets.Dataset`.
+
+    Args:
+        examples: list of `squad_format.Example`; the first answer of each is the label.
+        features: `params.Features`.
+
+    Returns:
+        Dataset with input_ids, token_type_ids (lists without padding), start_positions, end_positions, length.
+    """
+    windows = encode_pairs(
+        tokenizer,
+        [example.question for example in examples],
+        [example.context for example in examples],
+        max_length=features.max_length,
+        stride=features.stride,
+        max_question_length=features.max_question_length,
+    )
+    spans = [
+        (example.answers[0].start, example.answers[0].start + len(example.answers[0].text)) for example in examples
+    ]
+    start_positions, end_positions = label_windows(windows, spans)
+    lengths = windows.lengths()
+    return Dataset.from_dict(
+        {
+            "input_ids": [row[:n] for row, n in zip(windows.input_ids.astype(np.int32), lengths, strict=True)],
+            "token_type_ids": [row[:n] for row, n in zip(windows.token_type_ids.astype(np.int8), lengths, strict=True)],
+            "start_positions": start_positions,
+            "end_positions": end_positions,
+            "length": lengths,
+        }
+    )
+
+
+class PadToBatch:
+    """Collate features into tensors padded to the longest of the batch."""
+
+    def __init__(self, tokenizer):
+        self.pad_id = tokenizer.pad_token_id
+
+    def __call__(self, rows):
+        length = max(len(row["input_ids"]) for row in rows)
+        batch = {
+            "input_ids": torch.full((len(rows), length), self.pad_id),
+            "token_type_ids": torch.zeros((len(rows), length), dtype=torch.long),
+            "attention_mask": torch.zeros((len(rows), length), dtype=torch.long),
+        }
+        for index, row in enumerate(rows):
+            n = len(row["input_ids"])
+            batch["input_ids"][index, :n] = torch.as_tensor(row["input_ids"])
+            batch["token_type_ids"][index, :n] = torch.as_tensor(row["token_type_ids"])
+            batch["attention_mask"][index, :n] = 1
+        for name in ("start_positions", "end_positions"):
+            batch[name] = torch.tensor([int(row[name]) for row in rows])
+        return batch
+
+
+def span_logits(model, inputs):
+    """Start and end logits (B, L) with padding masked out, so that nothing depends on how a batch is padded."""
+    accepted = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    if getattr(model.config, "type_vocab_size", 1) > 1:
+        accepted["token_type_ids"] = inputs["token_type_ids"]
+    outputs = model(**accepted)
+    padding = inputs["attention_mask"] == 0
+    return tuple(
+        logits.float().masked_fill(padding, torch.finfo(torch.float32).min)
+        for logits in (outputs.start_logits, outputs.end_logits)
+    )
+
+
+def distillation_loss(student, teacher, start_positions, end_positions, method):
+    """L = alpha_CE * L_CE + alpha_KL * L_KL of one batch.
+
+    Args:
+        student: (start_logits, end_logits), each (B, L).
+        teacher: the same of the teacher, or None for plain cross-entropy.
+        start_positions, end_positions: (B,).
+        method: `params.Method`.
+
+    Returns:
+        (loss, parts): a scalar with gradient, and a dict of detached scalars ce, kl (unweighted means over the batch,
+        nats) and coefficient (mean of alpha_KL); without a teacher ce alone.
+    """
+    ce = losses.span_cross_entropy(*student, start_positions, end_positions)
+    parts = {"ce": ce.mean().detach()}
+    loss = method.alpha_ce * ce.mean()
+    if teacher is not None:
+        kl = sum(
+            losses.kd_kl(s, t, temperature=method.temperature, direction=method.direction)
+            for s, t in zip(student, teacher, strict=True)
+        )
+        kl = kl / 2
+        score = COEFFICIENTS[method.coefficient]
+        coefficient = (
+            score(teacher[0], start_positions, k=method.k, window=method.window)
+            + score(teacher[1], end_positions, k=method.k, window=method.window)
+        ) / 2
+        # "batch", as in the released code: one number for the whole batch
+        weight = coefficient.mean() if method.weighting == "batch" else coefficient
+        loss = loss + (weight * kl).mean()
+        parts |= {"kl": kl.mean().detach(), "coefficient": coefficient.mean()}
+    return loss, parts
+
+
+class _Generations(TrainerCallback):
+    """Makes the student's copy the teacher when a new generation begins."""
+
+    def __init__(self, trainer):
+        self.trainer = trainer
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        # Trainer counts epochs as a float that stands at a whole number here
+        self.trainer.begin_epoch(round(state.epoch or 0))
+
+
+class DistillationTrainer(Trainer):
+    """`transformers.Trainer` with the distillation loss and a teacher that is renewed in each generation.
+
+    Args:
+        method: `params.Method`; with `coefficient` None no teacher is kept and the loss is the cross-entropy.
+        epochs_per_generation: epochs after which the teacher is renewed.
+        Others: as `Trainer`.
+
+    Attributes:
+        generations: list of {"generation", "teacher_weights", "student_weights"}: hashes of the teacher at the start
+            and of the student at the end of each generation. One's student is the next one's teacher.
+    """
+
+    def __init__(self, *args, method, epochs_per_generation=1, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.method = method
+        self.epochs_per_generation = epochs_per_generation
+        self.teacher = None
+        self.generations = []
+        self._parts = []
+        # the loss is a mean over the batch, so Trainer must share accumulated batches out itself
+        self.model_accepts_loss_kwargs = False
+        self.add_callback(_Generations(self))
+
+    def begin_epoch(self, epoch):
+        """Called at the start of each epoch (from 0); renews the teacher where a generation begins."""
+        if epoch % self.epochs_per_generation:
+            return
+        self._end_generation()
+        student = self.accelerator.unwrap_model(self.model)
+        self.generations.append(
+            {"generation": len(self.generations) + 1, "teacher_weights": None, "student_weights": None}
+        )
+        if self.method.coefficient is not None:
+            self.teacher = copy.deepcopy(student).eval().requires_grad_(False)
+            self.generations[-1]["teacher_weights"] = weights_hash(self.teacher)
+
+    def _end_generation(self):
+        if self.generations:
+            student = self.accelerator.unwrap_model(self.model)
+            self.generations[-1]["student_weights"] = weights_hash(student)
+
+    def train(self, *args, **kwargs):
+        result = super().train(*args, **kwargs)
+        self._end_generation()
+        self.teacher = None
+        return result
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        student = span_logits(model, inputs)
+        teacher = None
+        if self.teacher is not None:
+            with torch.no_grad():
+                teacher = span_logits(self.teacher, inputs)
+        loss, parts = distillation_loss(
+            student, teacher, inputs["start_positions"], inputs["end_positions"], self.method
+        )
+        self._parts.append(parts)
+        return (loss, {"start_logits": student[0], "end_logits": student[1]}) if return_outputs else loss
+
+    def log(self, logs, start_time=None):
+        """Adds the generation and the means of ce, kl and coefficient since the last entry."""
+        if "loss" in logs and self._parts:
+            logs = {**logs, "generation": len(self.generations)}
+            for name in self._parts[0]:
+                logs[name] = float(torch.stack([parts[name].float() for parts in self._parts]).mean())
+            self._parts.clear()
+        super().log(logs, start_time)
+
+
+def train_reader(model, tokenizer, examples, *, features, optimisation, method, generations, seed, output_dir):
+    """Train a reader on examples, by cross-entropy or by self-distillation.
+
+    Args:
+        model: question-answering model; trained in place.
+        tokenizer: its fast tokenizer.
+        examples: list of `squad_format.Example` with answers.
+        features, optimisation, method: `params.Features`, `params.Optimisation`, `params.Method`.
+        generations: number of teachers; must divide `optimisation.epochs`.
+        seed: of dropout and of the order of the examples.
+        output_dir: the trainer's scratch folder.
+
+    Returns:
+        (log, generations): a list of one dict per optimiser step (step, epoch, generation, loss, ce, kl, coefficient,
+        learning_rate, grad_norm), and `DistillationTrainer.generations`.
+
+    Raises:
+        ValueError: no examples; epochs that the generations do not divide.
+    """
+    if not examples:
+        raise ValueError("no training examples; is the sampled set empty?")
+    if optimisation.epochs % generations:
+        raise ValueError(f"{optimisation.epochs} epochs cannot be shared out among {generations} generations")
+    arguments = TrainingArguments(
+        output_dir=str(output_dir),
+        num_train_epochs=optimisation.epochs,
+        per_device_train_batch_size=optimisation.batch_size,
+        gradient_accumulation_steps=optimisation.accumulation,
+        learning_rate=optimisation.learning_rate,
+        warmup_steps=optimisation.warmup,
+        lr_scheduler_type="linear",
+        weight_decay=0.0,
+        max_grad_norm=1.0,
+        bf16=optimisation.bf16,
+        train_sampling_strategy="group_by_length",
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        report_to="none",
+        remove_unused_columns=False,
+        seed=seed,
+        dataloader_pin_memory=False,
+    )
+    trainer = DistillationTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=training_features(tokenizer, examples, features),
+        data_collator=PadToBatch(tokenizer),
+        processing_class=tokenizer,
+        method=method,
+        epochs_per_generation=optimisation.epochs // generations,
+    )
+    trainer.train()
+    return [entry for entry in trainer.state.log_history if "loss" in entry], trainer.generations

@@ -1,0 +1,212 @@
+"""Questions and contexts as the token windows that a reader sees.
+
+`[CLS] question [SEP] context window [SEP]` (or the like of any fast tokenizer). A *feature* is one window, an
+*example* one question with one context; a long context gives several features. Questions and contexts are tokenised
+once each, however many pairs they take part in, and the pairs are assembled from the pieces.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """W windows over the pairs, padded to the longest of them (L tokens).
+
+    Attributes:
+        example_index: (W,) int64, the pair that the window belongs to; ascending.
+        input_ids, attention_mask, token_type_ids: (W, L) int64. The type ids are all 0 for tokenizers without them.
+        offsets: (W, L, 2) int64, the token's character span [start, end) in the context; (-1, -1) for the question,
+            special tokens, padding, and tokens that stand for no character but white space.
+    """
+
+    example_index: np.ndarray
+    input_ids: np.ndarray
+    attention_mask: np.ndarray
+    token_type_ids: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self):
+        return len(self.example_index)
+
+    def lengths(self):
+        """(W,) int64: tokens of each window, without padding."""
+        return self.attention_mask.sum(-1)
+
+    def select(self, rows):
+        """The windows `rows` (index array or mask), cut to the longest of them; `example_index` is kept."""
+        parts = {field.name: getattr(self, field.name)[rows] for field in fields(self)}
+        longest = int(parts["attention_mask"].sum(-1).max(initial=1))
+        return Windows(
+            **{name: value if name == "example_index" else value[:, :longest] for name, value in parts.items()}
+        )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where a tokenizer puts its special tokens around a pair, and the type id of each of the five segments."""
+
+    before: list
+    between: list
+    after: list
+    type_ids: tuple  # of before, question, between, context, after
+
+
+def _layout(tokenizer):
+    # Read off an encoded pair rather than from a table of model families, so that any tokenizer fits.
+    encoded = tokenizer("a", "a", add_special_tokens=True, return_token_type_ids=True)
+    ids = encoded["input_ids"]
+    types = encoded.get("token_type_ids") or [0] * len(ids)
+    sequence = encoded.sequence_ids(0)
+    question = [i for i, s in enumerate(sequence) if s == 0]
+    context = [i for i, s in enumerate(sequence) if s == 1]
+    if not question or not context:
+        raise ValueError(
+            "the tokenizer does not keep the two texts of a pair apart; expected a fast tokenizer of a reader"
+        )
+    segments = (
+        slice(0, question[0]),
+        slice(question[0], question[-1] + 1),
+        slice(question[-1] + 1, context[0]),
+        slice(context[0], context[-1] + 1),
+        slice(context[-1] + 1, len(ids)),
+    )
+    type_ids = tuple(types[segment][0] if types[segment] else 0 for segment in segments)
+    return _Layout(ids[segments[0]], ids[segments[2]], ids[segments[4]], type_ids)
+
+
+def _pieces(tokenizer, texts):
+    """{text: (ids (n,), offsets (n, 2))} of the distinct texts, without special tokens."""
+    distinct = list(dict.fromkeys(texts))
+    if not distinct:
+        return {}
+    # Contexts longer than the model are what windows are for: the tokenizer's warning about them would mislead.
+    encoded = tokenizer(distinct, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    return {
+        text: (np.asarray(ids, dtype=np.int64), np.asarray(offsets, dtype=np.int64).reshape(-1, 2))
+        for text, ids, offsets in zip(distinct, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+    }
+
+
+def _without_white_space(offsets, text):
+    """Spans shrink to the characters between their white space (SentencePiece); empty ones become (-1, -1)."""
+    spans = offsets.copy()
+    for row, (start, end) in enumerate(offsets):
+        while start < end and text[start].isspace():
+            start += 1
+        while end > start and text[end - 1].isspace():
+            end -= 1
+        spans[row] = (start, end) if start < end else (-1, -1)
+    return spans
+
+
+def encode_pairs(tokenizer, questions, contexts, *, max_length=384, stride=128, max_question_length=64):
+    """Tokenise question-context pairs into overlapping windows.
+
+    Args:
+        tokenizer: a fast `transformers` tokenizer of any kind.
+        questions, contexts: sequences of N strings.
+        max_length: tokens of a window, special tokens included.
+        stride: tokens from the start of one window to the start of the next (BERT's `doc_stride`), not their overlap.
+        max_question_length: a longer question loses its end.
+
+    Returns:
+        `Windows`, in the order of the pairs; every pair has at least one window, also one with an empty context.
+
+    Raises:
+        ValueError: unequal numbers of questions and contexts, a tokenizer without offsets, a stride < 1 or larger than
+            the room for context (tokens would be lost), no room for context.
+    """
+    questions, contexts = list(questions), list(contexts)
+    if len(questions) != len(contexts):
+        raise ValueError(
+            f"{len(questions)} questions but {len(contexts)} contexts; expected one context for each question"
+        )
+    if not getattr(tokenizer, "is_fast", False):
+        raise ValueError(f"{type(tokenizer).__name__} gives no character offsets; use the fast tokenizer of the model")
+    if stride < 1 or max_question_length < 1:
+        raise ValueError(f"stride and max_question_length must be >= 1, got {stride} and {max_question_length}")
+    layout = _layout(tokenizer)
+    special = len(layout.before) + len(layout.between) + len(layout.after)
+    question_pieces = _pieces(tokenizer, questions)
+    context_pieces = {
+        text: (ids, _without_white_space(offsets, text))
+        for text, (ids, offsets) in _pieces(tokenizer, contexts).items()
+    }
+
+    rows = []  # (example, question ids, context ids, context offsets) of each window
+    for example, (question, context) in enumerate(zip(questions, contexts, strict=True)):
+        question_ids = question_pieces[question][0][:max_question_length]
+        context_ids, context_offsets = context_pieces[context]
+        room = max_length - special - len(question_ids)
+        if room < 1 or (stride > room and len(context_ids) > room):
+            raise ValueError(
+                f"max_length {max_length} leaves {room} tokens for the context beside {len(question_ids)} question and "
+                f"{special} special tokens, with stride {stride}: tokens would be lost; raise max_length, or lower "
+                "stride or max_question_length"
+            )
+        start = 0
+        while True:
+            rows.append(
+                (example, question_ids, context_ids[start : start + room], context_offsets[start : start + room])
+            )
+            if start + room >= len(context_ids):
+                break
+            start += stride
+
+    length = max((special + len(question) + len(context) for _, question, context, _ in rows), default=1)
+    pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    windows = Windows(
+        example_index=np.asarray([row[0] for row in rows], dtype=np.int64),
+        input_ids=np.full((len(rows), length), pad_id, dtype=np.int64),
+        attention_mask=np.zeros((len(rows), length), dtype=np.int64),
+        token_type_ids=np.zeros((len(rows), length), dtype=np.int64),
+        offsets=np.full((len(rows), length, 2), -1, dtype=np.int64),
+    )
+    for row, (_, question_ids, context_ids, context_offsets) in enumerate(rows):
+        segments = (layout.before, question_ids, layout.between, context_ids, layout.after)
+        position = 0
+        for index, segment in enumerate(segments):
+            here = slice(position, position + len(segment))
+            windows.input_ids[row, here] = segment
+            windows.token_type_ids[row, here] = layout.type_ids[index]
+            if index == 3:
+                windows.offsets[row, here] = context_offsets
+            position += len(segment)
+        windows.attention_mask[row, :position] = 1
+    return windows
+
+
+def label_windows(windows, answers):
+    """Start and end token of each example's answer in each of its windows.
+
+    Args:
+        windows: W windows over N examples.
+        answers: N pairs (start, end) of characters in the context, end exclusive.
+
+    Returns:
+        (start_positions, end_positions), each (W,) int64: the first and the last token that holds a character of the
+        answer; both 0 (the [CLS] token) where the window does not hold the whole answer.
+    """
+    spans = np.asarray(answers, dtype=np.int64).reshape(-1, 2)[windows.example_index]
+    answer_start, answer_end = spans[:, :1], spans[:, 1:]
+    token_start, token_end = windows.offsets[..., 0], windows.offsets[..., 1]
+    in_context = token_start >= 0
+    touches = in_context & (token_end > answer_start) & (token_start < answer_end)
+    first = touches.argmax(-1)
+    last = touches.shape[1] - 1 - touches[:, ::-1].argmax(-1)
+    rows = np.arange(len(windows))
+    # The window holds the answer if no part of it lies before its first or after its last touching token. A
+    # character that the tokenizer drops (white space, a control character) at the answer's edge does not count, so
+    # the window's own limits are asked instead: some context token before or at the start, and after or at the end.
+    window_start = np.where(in_context, token_start, np.iinfo(np.int64).max).min(-1)
+    window_end = np.where(in_context, token_end, -1).max(-1)
+    first_window = np.r_[True, windows.example_index[1:] != windows.example_index[:-1]][: len(windows)]
+    last_window = np.r_[windows.example_index[1:] != windows.example_index[:-1], True][: len(windows)]
+    whole = (
+        touches.any(-1)
+        & ((window_start <= answer_start[:, 0]) | (first_window & (token_start[rows, first] >= answer_start[:, 0])))
+        & ((window_end >= answer_end[:, 0]) | (last_window & (token_end[rows, last] <= answer_end[:, 0])))
+    )
+    return np.where(whole, first, 0), np.where(whole, last, 0)

@@ -1,0 +1,157 @@
+"""Model folders: make a tokenizer and a small BERT from scratch, load readers safely, identify weights.
+
+A reader is an ordinary `transformers` question-answering model folder, so any model from the hub can take the place of
+ours. Weights are safetensors; pickled weights and folders that ask for code of their own are refused.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
+from tokenizers.models import Unigram
+from tokenizers.trainers import UnigramTrainer
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoTokenizer,
+    BertConfig,
+    BertForMaskedLM,
+    PreTrainedTokenizerFast,
+)
+
+from .errors import DataError
+
+SPECIAL_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+
+
+def train_tokenizer(texts, *, vocabulary_size, max_length):
+    """A cased subword tokenizer with BERT's special tokens, learned from raw text.
+
+    Unigram pieces (Kudo 2018) rather than WordPiece: Thai and other text without spaces is one "word" for a
+    pre-tokenizer that splits at white space, and longest-match-first would cut it badly. Chinese characters are tokens
+    of their own, as in multilingual BERT, so that an answer can begin at any of them; digits are kept together.
+
+    Args:
+        texts: list of strings.
+        vocabulary_size: pieces at most, special tokens included.
+        max_length: the model's limit in tokens, recorded in the tokenizer.
+
+    Returns:
+        A fast tokenizer; pairs are `[CLS] a [SEP] b [SEP]` with type ids 0 and 1.
+    """
+    tokenizer = Tokenizer(Unigram())
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFC(),
+            normalizers.BertNormalizer(
+                clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False
+            ),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(individual_digits=False)]
+    )
+    trainer = UnigramTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=list(SPECIAL_TOKENS.values()),
+        unk_token=SPECIAL_TOKENS["unk"],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    cls_id, sep_id = (tokenizer.token_to_id(SPECIAL_TOKENS[name]) for name in ("cls", "sep"))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", cls_id), ("[SEP]", sep_id)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=max_length,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **{f"{name}_token": token for name, token in SPECIAL_TOKENS.items()},
+    )
+
+
+def new_encoder(tokenizer, encoder):
+    """A randomly initialised BERT for masked-language modelling; `encoder` is `params.Encoder`, seeded by it."""
+    torch.manual_seed(encoder.seed)
+    return BertForMaskedLM(
+        BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=encoder.hidden_size,
+            num_hidden_layers=encoder.layers,
+            num_attention_heads=encoder.heads,
+            intermediate_size=encoder.intermediate_size,
+            max_position_embeddings=encoder.max_positions,
+            hidden_dropout_prob=encoder.dropout,
+            attention_probs_dropout_prob=encoder.dropout,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def load_reader(source, *, seed=0):
+    """Load a model for question answering and its tokenizer.
+
+    An encoder folder is accepted too: its missing answer layer is initialised from `seed`.
+
+    Args:
+        source: a model folder, or the name of a model on the hub.
+        seed: integer for weights that the folder lacks.
+
+    Returns:
+        (model in eval mode, fast tokenizer).
+
+    Raises:
+        DataError: no such folder, an incomplete one, pickled weights only, or a folder that asks for its own code.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        _refuse_unsafe(folder)
+    elif len(folder.parts) > 2 or str(source).startswith((".", "/", "~")):
+        raise DataError(f"{source}: no such model folder; expected a folder with config.json and model.safetensors")
+    torch.manual_seed(seed)
+    try:
+        model = AutoModelForQuestionAnswering.from_pretrained(source, use_safetensors=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"{source}: not a model that can be loaded: {reason}") from error
+    if not tokenizer.is_fast:
+        raise DataError(f"{source}: its tokenizer gives no character offsets; a folder with tokenizer.json is needed")
+    return model.eval(), tokenizer
+
+
+def _refuse_unsafe(folder):
+    config = folder / "config.json"
+    if not config.is_file():
+        raise DataError(f"{folder}: no config.json; expected a folder written by save_pretrained")
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{config}: not valid JSON: {error}") from None
+    if not isinstance(settings, dict) or "auto_map" in settings:
+        raise DataError(
+            f"{config}: the model asks for code of its own (auto_map), which is never run; use a built-in type"
+        )
+    if not any(folder.glob("*.safetensors")):
+        found = ", ".join(
+            sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".pkl"))
+        )
+        raise DataError(
+            f"{folder}: no safetensors weights"
+            + (f" but {found}: pickled weights are refused, convert them to model.safetensors" if found else "")
+        )
+
+
+def weights_hash(model):
+    """SHA-256 of all parameters and buffers by name, as 64 hexadecimal digits: equal exactly if the bits are."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name}\x1f{tensor.dtype}\x1f{tuple(tensor.shape)}\x1f".encode())
+        # as bytes: numpy has no bfloat16
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.dim() else b"")
+        if not tensor.dim():
+            digest.update(repr(tensor.item()).encode())
+    return digest.hexdigest()

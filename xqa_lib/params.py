@@ -1,0 +1,306 @@
+"""The parameters of a study: profiles composed with Hydra, checked when loaded, refused when unknown.
+
+`conf/` holds the profiles (`embedded`, `xquad`, `paper`) and their sizes (`full`, `smoke`); `params.yaml` is one
+composition of them, the active one, that DVC watches key by key. Every key's meaning, unit and range stands here, at
+the field of its dataclass; `conf/` says why a profile has its value.
+"""
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from . import languages
+from .errors import DataError
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+PROFILES = ("embedded", "xquad", "paper")
+SIZES = ("full", "smoke")
+
+
+def _check(condition, message):
+    if not condition:
+        raise DataError(message)
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Folders of the study, relative to the repository root."""
+
+    data: str  # prepared data, SQuAD format
+    runs: str  # encoder, readers, students, scores
+    reports: str  # what people read
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the study is made from. `source` factbook generates its data; real reads XQuAD, MLQA, TyDiQA and SQuAD."""
+
+    source: str
+    seed: int  # of the generated corpus and of any subsampling
+    text_paragraphs: int  # monolingual paragraphs per language for pre-training; 0 = all (real data)
+    train_paragraphs: int  # English QA training paragraphs; 0 = all
+    parallel_paragraphs: int  # parallel paragraphs, the XQuAD role; 0 = all
+    evaluation_paragraphs: int  # paragraphs per development, test and zero-shot set; 0 = all
+    questions_per_paragraph: int  # 0 = all
+    evaluation_questions: int  # at most so many questions per language pair of an evaluation set; 0 = all
+    evaluation_sets: list[str]  # first: the development set, which chooses hyper-parameters
+
+    def __post_init__(self):
+        _check(self.source in ("factbook", "real"), f"data.source must be factbook or real, got {self.source!r}")
+        for name in ("text_paragraphs", "train_paragraphs", "parallel_paragraphs", "evaluation_paragraphs"):
+            _check(getattr(self, name) >= 0, f"data.{name} must be >= 0, got {getattr(self, name)}")
+        _check(self.evaluation_sets, "data.evaluation_sets must name at least one set")
+
+
+@dataclass(frozen=True)
+class Features:
+    """How questions and contexts become windows; all in tokens."""
+
+    max_length: int
+    stride: int  # from window to window
+    max_question_length: int
+
+    def __post_init__(self):
+        _check(
+            0 < self.stride < self.max_length and 0 < self.max_question_length < self.max_length,
+            f"features: stride {self.stride} and max_question_length {self.max_question_length} must lie between 0 and "
+            f"max_length {self.max_length}",
+        )
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The encoder: `pretrained` names a model folder or a hub model; if empty, one is pre-trained from scratch."""
+
+    pretrained: str
+    vocabulary_size: int
+    hidden_size: int
+    layers: int
+    heads: int
+    intermediate_size: int
+    max_positions: int
+    dropout: float
+    steps: int  # optimiser steps of masked-language modelling
+    batch_size: int
+    learning_rate: float
+    mask_probability: float
+    seed: int
+
+    def __post_init__(self):
+        _check(
+            self.hidden_size % self.heads == 0,
+            f"encoder.hidden_size {self.hidden_size} must be a multiple of encoder.heads {self.heads}",
+        )
+        _check(
+            0 < self.mask_probability < 1, f"encoder.mask_probability must be in (0, 1), got {self.mask_probability}"
+        )
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """One run of the trainer; AdamW without weight decay, linear schedule, gradients clipped at norm 1."""
+
+    epochs: int  # for distillation: generations times epochs per generation
+    batch_size: int
+    accumulation: int  # batches per optimiser step
+    learning_rate: float
+    warmup: float  # share of the steps
+    bf16: bool  # autocast to bfloat16; needs hardware for it
+    seed: int
+
+    def __post_init__(self):
+        _check(self.learning_rate > 0, f"learning_rate must be > 0, got {self.learning_rate}")
+        _check(
+            min(self.epochs, self.batch_size, self.accumulation) >= 1,
+            f"epochs, batch_size and accumulation must be >= 1, got {self.epochs}, {self.batch_size} and "
+            f"{self.accumulation}",
+        )
+        _check(0 <= self.warmup < 1, f"warmup must be in [0, 1), got {self.warmup}")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Cross-lingual sampling (see `xqa_lib.sampling`)."""
+
+    languages: list[str]
+    pivot: str | None
+
+    def __post_init__(self):
+        for language in self.languages:
+            languages.require(language)
+        _check(
+            self.pivot is None or self.pivot in self.languages,
+            f"sampling.pivot {self.pivot!r} is not one of {self.languages}",
+        )
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to train on the sampled pairs: CE, SKD, SKD-mAP@k or an ablation of them."""
+
+    label: str  # as figures and tables name it
+    ntl: int  # target languages per example
+    alpha_ce: float  # weight of the cross-entropy
+    coefficient: str | None  # weight of the KL, a name in xqa_lib.coefficients; None: no distillation
+    temperature: float
+    direction: str  # forward, reverse or symmetric
+    k: int  # best positions of the teacher that are looked at
+    window: int  # half-width in tokens of what counts as right
+    weighting: str  # batch: one coefficient for the batch, as released; example: one for each example
+
+    def __post_init__(self):
+        from .coefficients import COEFFICIENTS
+        from .losses import DIRECTIONS
+
+        _check(
+            self.coefficient is None or self.coefficient in COEFFICIENTS,
+            f"coefficient must be one of {', '.join(COEFFICIENTS)} or null, got {self.coefficient!r}",
+        )
+        _check(
+            self.direction in DIRECTIONS, f"direction must be one of {', '.join(DIRECTIONS)}, got {self.direction!r}"
+        )
+        _check(self.weighting in ("batch", "example"), f"weighting must be batch or example, got {self.weighting!r}")
+        _check(self.temperature > 0, f"temperature must be > 0, got {self.temperature}")
+        _check(self.ntl >= 0, f"ntl must be >= 0, got {self.ntl}")
+        _check(self.k >= 1 and self.window >= 1, f"k and window must be >= 1, got {self.k} and {self.window}")
+        _check(
+            self.alpha_ce > 0 or self.coefficient is not None,
+            "alpha_ce is 0 and there is no coefficient: nothing to learn from; set one of them",
+        )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Decoding and scoring."""
+
+    batch_size: int
+    n_best: int
+    max_answer_tokens: int
+
+
+@dataclass(frozen=True)
+class Params:
+    """All parameters of one study."""
+
+    profile: str
+    size: str
+    paths: Paths
+    seeds: list[int]
+    data: Data
+    features: Features
+    encoder: Encoder
+    reader: Optimisation
+    sampling: Sampling
+    distillation: Optimisation
+    generations: int  # teachers of the run; distillation.epochs are shared out evenly
+    methods: dict[str, Method] = field(default_factory=dict)
+    evaluation: Evaluation = None
+
+    def __post_init__(self):
+        _check(self.profile in PROFILES, f"unknown profile {self.profile!r}: expected one of {', '.join(PROFILES)}")
+        _check(
+            len(set(self.seeds)) == len(self.seeds) > 0, f"seeds must be distinct and at least one, got {self.seeds}"
+        )
+        _check(
+            self.generations >= 1 and self.distillation.epochs % self.generations == 0,
+            f"distillation.epochs {self.distillation.epochs} must be a multiple of generations {self.generations}",
+        )
+
+    def method(self, name):
+        """The method of this name; raises DataError naming the known ones."""
+        _check(name in self.methods, f"unknown method {name!r}: expected one of {', '.join(self.methods)}")
+        return self.methods[name]
+
+    def as_dict(self):
+        """Plain dictionaries, lists and numbers, for a run record."""
+        return asdict(self)
+
+
+def _build(kind, value, place):
+    """`value` (from YAML) as `kind`: a dataclass, a list or dict of something, or a plain type. Names bad places."""
+    origin = get_origin(kind)
+    if is_dataclass(kind):
+        _check(isinstance(value, dict), f"{place or 'parameters'}: expected a mapping, got {value!r}")
+        hints = get_type_hints(kind)
+        known = [f.name for f in fields(kind)]
+        dot = f"{place}." if place else ""
+        unknown = [str(key) for key in value if key not in known]
+        _check(not unknown, f"unknown parameter {dot}{', '.join(unknown)}: expected {dot}{{{', '.join(known)}}}")
+        missing = [name for name in known if name not in value]
+        _check(not missing, f"missing parameter {dot}{', '.join(missing)}; compose the file anew, see conf/")
+        built = {name: _build(hints[name], value[name], dot + name) for name in known}
+        try:
+            return kind(**built)
+        except DataError as error:
+            raise DataError(f"{place}: {error}" if place else str(error)) from None
+    if origin in (Union, UnionType):
+        if value is None:
+            return None
+        (kind,) = [arg for arg in get_args(kind) if arg is not type(None)]
+        return _build(kind, value, place)
+    if origin is list:
+        _check(isinstance(value, list), f"{place}: expected a list, got {value!r}")
+        return [_build(get_args(kind)[0], item, f"{place}[{i}]") for i, item in enumerate(value)]
+    if origin is dict:
+        _check(isinstance(value, dict), f"{place}: expected a mapping, got {value!r}")
+        return {str(key): _build(get_args(kind)[1], item, f"{place}.{key}") for key, item in value.items()}
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    # YAML 1.1 reads 3e-5 as a string; say so rather than train with a string
+    hint = " (write 3.0e-5, not 3e-5)" if kind is float and isinstance(value, str) else ""
+    _check(type(value) is kind, f"{place}: expected {kind.__name__}, got {value!r}{hint}")
+    return value
+
+
+def compose(profile, size="full"):
+    """The YAML text of a profile at a size, composed from `conf/` as `dvc exp run -S profile=...` does.
+
+    Raises DataError for an unknown profile or size.
+    """
+    _check(profile in PROFILES, f"unknown profile {profile!r}: expected one of {', '.join(PROFILES)}")
+    _check(size in SIZES, f"unknown size {size!r}: expected one of {', '.join(SIZES)}")
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(str(CONF), version_base=None):
+        config = hydra_compose("config", overrides=[f"profile={profile}", f"size={size}"])
+    return OmegaConf.to_yaml(config, resolve=True)
+
+
+def load_params(source):
+    """Load and check parameters.
+
+    Args:
+        source: a YAML file such as `params.yaml`, or "profile/size" such as "embedded/smoke", composed from `conf/`.
+
+    Returns:
+        `Params`.
+
+    Raises:
+        DataError: no such file or profile, invalid YAML, an unknown, missing or wrong parameter (named by its path).
+    """
+    profile, _, size = str(source).partition("/")
+    if profile in PROFILES:
+        text = compose(profile, size or "full")
+    else:
+        path = Path(source)
+        _check(
+            path.is_file(),
+            f"{source}: no such parameter file, nor one of the profiles {', '.join(PROFILES)} (as in paper/smoke)",
+        )
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{source}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    try:
+        loaded = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        return _build(Params, loaded, "")
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from None

@@ -1,0 +1,83 @@
+"""Masked-language modelling of a small encoder on monolingual text (Devlin et al. 2019), on `transformers.Trainer`."""
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
+
+
+class MaskedLanguageModelTrainer(Trainer):
+    """Computes the vocabulary scores at the masked positions only.
+
+    The loss is the same as scoring every token and ignoring most of them, but for a small encoder the vocabulary
+    layer costs as much as all the others together, and 85% of it would be thrown away.
+    """
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        labels = inputs.pop("labels")
+        hidden = model.base_model(**inputs).last_hidden_state
+        masked = labels != -100
+        # a batch without a masked token would have no loss; its mean is taken over at least one
+        scores = model.cls(hidden[masked])
+        loss = torch.nn.functional.cross_entropy(scores.float(), labels[masked], reduction="sum")
+        loss = loss / masked.sum().clamp(min=1)
+        return (loss, {"logits": scores}) if return_outputs else loss
+
+
+def pretrain(model, tokenizer, texts, *, encoder, bf16, output_dir):
+    """Train `model` on `texts` for `encoder.steps` steps; masked tokens only, no next-sentence task.
+
+    Args:
+        model: `BertForMaskedLM`.
+        texts: list of strings, each one sequence; longer ones are cut at the model's limit.
+        encoder: `params.Encoder` (steps, batch size, learning rate, mask probability, seed).
+        bf16: autocast to bfloat16.
+        output_dir: a scratch folder for the trainer; nothing is saved in it.
+
+    Returns:
+        The trainer's log: list of {"step", "loss", "learning_rate", ...}.
+    """
+    ids = tokenizer(texts, truncation=True, max_length=encoder.max_positions, return_token_type_ids=False)["input_ids"]
+    dataset = Dataset.from_dict({"input_ids": ids, "length": [len(row) for row in ids]})
+    arguments = TrainingArguments(
+        output_dir=str(output_dir),
+        max_steps=encoder.steps,
+        per_device_train_batch_size=encoder.batch_size,
+        learning_rate=encoder.learning_rate,
+        warmup_steps=max(1, encoder.steps // 10),
+        adam_beta2=0.98,
+        weight_decay=0.01,
+        bf16=bf16,
+        train_sampling_strategy="group_by_length",
+        logging_steps=max(1, encoder.steps // 50),
+        save_strategy="no",
+        report_to="none",
+        seed=encoder.seed,
+        dataloader_pin_memory=False,
+        disable_tqdm=None,
+    )
+    trainer = MaskedLanguageModelTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=dataset,
+        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=encoder.mask_probability),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    return [entry for entry in trainer.state.log_history if "loss" in entry]
+
+
+def held_out_accuracy(model, tokenizer, texts, *, mask_probability, seed, max_length):
+    """Share of masked tokens of `texts` that the model predicts right, in [0, 1]; deterministic given the seed."""
+    generator = np.random.default_rng(seed)
+    right = total = 0
+    model.eval()
+    with torch.inference_mode():
+        for text in texts:
+            ids = torch.tensor([tokenizer(text, truncation=True, max_length=max_length)["input_ids"]])
+            special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
+            masked = torch.from_numpy(generator.random(ids.shape) < mask_probability) & ~special
+            predicted = model(input_ids=ids.masked_fill(masked, tokenizer.mask_token_id)).logits.argmax(-1)
+            right += int((predicted == ids)[masked].sum())
+            total += int(masked.sum())
+    return right / max(total, 1)
