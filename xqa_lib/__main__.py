@@ -106,11 +106,20 @@ def _params(options):
     from . import files, params
 
     text = params.compose(options.profile, options.size)
-    if options.output:
-        files.write_text(options.output, text)
-    else:
+    if not options.output:
         sys.stdout.write(text)
+    elif not _holds(options.output, text):
+        files.write_text(options.output, text)
     return 0
+
+
+def _holds(path, text):
+    """Whether the file has exactly this content: then it is left alone, and nothing that watches it sees a change."""
+    try:
+        with open(path, "rb") as file:
+            return file.read() == text.encode("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _notebook(options):

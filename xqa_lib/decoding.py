@@ -25,7 +25,8 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
     """The n best answers of each example.
 
     In each window the 20 (or `n_best`, if larger) best start and as many best end tokens of the context are combined;
-    spans of more than `max_answer_tokens` tokens are dropped. The best spans of all windows of an example are kept,
+    spans of more than `max_answer_tokens` tokens are dropped. If that leaves an example nothing, all its tokens are
+    combined. The best spans of all windows of an example are kept,
     each character span once, at its best score; equal scores are ordered by position.
 
     Args:
@@ -41,8 +42,7 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
     Raises:
         ValueError: logits that do not fit the windows, not finite logits, n_best or max_answer_tokens < 1.
     """
-    start_logits = np.asarray(start_logits, dtype=np.float64)
-    end_logits = np.asarray(end_logits, dtype=np.float64)
+    start_logits, end_logits = _as_float64(start_logits), _as_float64(end_logits)
     shape = windows.input_ids.shape
     if start_logits.shape != shape or end_logits.shape != shape:
         raise ValueError(f"expected logits {shape}, got start {start_logits.shape} and end {end_logits.shape}")
@@ -55,27 +55,24 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
     if not (np.isfinite(start_logits[in_context]).all() and np.isfinite(end_logits[in_context]).all()):
         raise ValueError("logits of context tokens are not finite; did the training diverge?")
 
-    candidates = max(n_best, 20)
-    starts = _top(np.where(in_context, start_logits, -np.inf), candidates)  # (W, n)
-    ends = _top(np.where(in_context, end_logits, -np.inf), candidates)
-    rows = np.arange(len(windows))[:, None]
-    score = start_logits[rows, starts][:, :, None] + end_logits[rows, ends][:, None, :]  # (W, n, n)
-    tokens = ends[:, None, :] - starts[:, :, None] + 1
-    valid = (tokens >= 1) & (tokens <= max_answer_tokens)
-    valid &= in_context[rows, starts][:, :, None] & in_context[rows, ends][:, None, :]
+    every = np.arange(len(windows))
+    window, first, last = _spans(start_logits, end_logits, in_context, every, max(n_best, 20), max_answer_tokens)
+    # In a long context the best starts may all lie after the best ends: then every token is a candidate.
+    without = every[in_context.any(-1) & ~np.isin(windows.example_index, windows.example_index[window])]
+    more = _spans(start_logits, end_logits, in_context, without, windows.input_ids.shape[1], max_answer_tokens)
+    window, first, last = (np.concatenate(both) for both in zip((window, first, last), more, strict=True))
 
-    window, i, j = np.nonzero(valid)
-    score = score[window, i, j]
-    start = windows.offsets[window, starts[window, i], 0]
-    end = windows.offsets[window, ends[window, j], 1]
+    score = start_logits[window, first] + end_logits[window, last]
+    start = windows.offsets[window, first, 0]
+    end = windows.offsets[window, last, 1]
     example = windows.example_index[window]
     order = np.lexsort((end, start, -score, example))
     example, start, end, score = example[order], start[order], end[order], score[order]
 
     # Two windows that overlap offer the same span twice: the first in this order, the better one, stays.
     span = np.stack([example, start, end])
-    _, first = np.unique(span, axis=1, return_index=True)
-    keep = np.sort(first)
+    _, unique = np.unique(span, axis=1, return_index=True)
+    keep = np.sort(unique)
     example, start, end, score = example[keep], start[keep], end[keep], score[keep]
     bounds = np.searchsorted(example, np.arange(len(contexts) + 1))
     for index, context in enumerate(contexts):
@@ -89,6 +86,25 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
             )
         ]
     return best
+
+
+def _as_float64(logits):
+    # A tensor may have a gradient, sit on a device or be of a type that NumPy does not know.
+    if hasattr(logits, "detach"):
+        logits = logits.detach().cpu().double()
+    return np.asarray(logits, dtype=np.float64)
+
+
+def _spans(start_logits, end_logits, in_context, rows, n, max_answer_tokens):
+    """(window, first token, last token) of all valid spans between the n best starts and ends of the windows `rows`."""
+    starts = _top(np.where(in_context[rows], start_logits[rows], -np.inf), n)  # (R, n)
+    ends = _top(np.where(in_context[rows], end_logits[rows], -np.inf), n)
+    tokens = ends[:, None, :] - starts[:, :, None] + 1  # (R, n, n)
+    valid = (tokens >= 1) & (tokens <= max_answer_tokens)
+    row = rows[:, None]
+    valid &= in_context[row, starts][:, :, None] & in_context[row, ends][:, None, :]
+    r, i, j = np.nonzero(valid)
+    return rows[r], starts[r, i], ends[r, j]
 
 
 def _top(logits, n):

@@ -16,6 +16,7 @@ from . import losses
 from .coefficients import COEFFICIENTS
 from .features import encode_pairs, label_windows
 from .models import weights_hash
+from .progress import show_progress
 
 
 def training_features(tokenizer, examples, features):
@@ -78,7 +79,8 @@ class PadToBatch:
 def span_logits(model, inputs):
     """Start and end logits (B, L) with padding masked out, so that nothing depends on how a batch is padded."""
     accepted = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-    if getattr(model.config, "type_vocab_size", 1) > 1:
+    # wrapped for several devices, the model itself is its attribute `module`
+    if getattr(getattr(model, "module", model).config, "type_vocab_size", 1) > 1:
         accepted["token_type_ids"] = inputs["token_type_ids"]
     outputs = model(**accepted)
     padding = inputs["attention_mask"] == 0
@@ -198,7 +200,9 @@ class DistillationTrainer(Trainer):
         if "loss" in logs and self._parts:
             logs = {**logs, "generation": len(self.generations)}
             for name in self._parts[0]:
-                logs[name] = float(torch.stack([parts[name].float() for parts in self._parts]).mean())
+                mean = torch.stack([parts[name].float() for parts in self._parts]).mean()
+                # over all processes, as Trainer's own loss is
+                logs[name] = float(self.accelerator.reduce(mean, reduction="mean"))
             self._parts.clear()
         super().log(logs, start_time)
 
@@ -245,6 +249,7 @@ def train_reader(model, tokenizer, examples, *, features, optimisation, method, 
         remove_unused_columns=False,
         seed=seed,
         dataloader_pin_memory=False,
+        disable_tqdm=True,
     )
     trainer = DistillationTrainer(
         model=model,
@@ -255,5 +260,6 @@ def train_reader(model, tokenizer, examples, *, features, optimisation, method, 
         method=method,
         epochs_per_generation=optimisation.epochs // generations,
     )
+    show_progress(trainer, method.label)
     trainer.train()
     return [entry for entry in trainer.state.log_history if "loss" in entry], trainer.generations

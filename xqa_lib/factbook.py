@@ -25,6 +25,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
+import pandas as pd
 import yaml
 
 from .errors import DataError
@@ -491,19 +492,16 @@ SPLITS = ("text", "train", "parallel", "development", "test", "zero_shot")
 # whose numbers can be told apart by size (population, pages) are rarer where there is a choice.
 PLANS = {
     "person": (
-        (2, ("place", "person")),
-        (1, ("place", "date")),
-        (1, ("person", "date")),
-        (2, ("place", "person", "date")),
+        *((2, ("place", "person")), (2, ("place", "date")), (2, ("person", "date"))),
+        (1, ("place", "person", "date")),
     ),
-    "town": ((1, ("number", "date")), (1, ("person", "number")), (2, ("person", "number", "date"))),
-    "river": ((2, ("place", "person")), (2, ("place", "metre")), (2, ("place", "person", "metre"))),
-    "company": ((1, ("person", "goods")), (1, ("place", "goods")), (2, ("person", "place", "goods"))),
-    "book": ((3, ("person", "colour")), (1, ("person", "number")), (1, ("person", "number", "colour"))),
+    "town": ((2, ("number", "date")), (2, ("person", "number")), (1, ("person", "number", "date"))),
+    "river": ((3, ("place", "person")), (3, ("place", "metre")), (1, ("place", "person", "metre"))),
+    "company": ((3, ("person", "goods")), (3, ("place", "goods")), (1, ("person", "place", "goods"))),
+    "book": ((4, ("person", "colour")), (2, ("person", "number")), (1, ("person", "number", "colour"))),
     "animal": (
-        *((1, ("colour", "place")), (1, ("colour", "food")), (1, ("colour", "kilogram"))),
-        *((1, ("place", "colour", "food")), (1, ("place", "colour", "kilogram")), (1, ("colour", "food", "kilogram"))),
-        (1, ("place", "colour", "food", "kilogram")),
+        *((3, ("colour", "place")), (3, ("colour", "food")), (3, ("colour", "kilogram"))),
+        *((1, ("place", "colour", "food")), (1, ("place", "colour", "kilogram"))),
     ),
 }
 ENTITY_WEIGHTS = {"person": 3, "town": 2, "river": 3, "company": 3, "book": 3, "animal": 3}
@@ -656,13 +654,13 @@ class _Drawn:
     values: Mapping[str, object]
 
 
-def _draw(*, paragraphs, seed, split, language=None):
+def _draw(*, paragraphs, seed, split, language=None, short=False):
     """Yield `paragraphs` `_Drawn`s with distinct subjects; the first n do not depend on how many are asked for."""
     used = set()
     for number in range(paragraphs):
-        stream = _Stream("facts", seed, split, language or "", number)
+        stream = _Stream("facts", seed, split, language or "", number, *(["short"] if short else []))
         entity = stream.weighted([(weight, name) for name, weight in ENTITY_WEIGHTS.items()])
-        kinds = stream.weighted(PLANS[entity])
+        kinds = (stream.choice(sorted(GROUPS[entity])),) if short else stream.weighted(PLANS[entity])
         taken = []
         for attempt in itertools.count():
             del taken[:]
@@ -775,7 +773,7 @@ def _render(data, drawn, choose, asked):
     return Paragraph(drawn.split, drawn.number, data.code, drawn.entity, subject, context, tuple(facts), examples)
 
 
-def generate(*, paragraphs, languages, seed, split, wordings="training", questions_per_paragraph=None):
+def generate(*, paragraphs, languages, seed, split, wordings="training", questions_per_paragraph=None, short=False):
     """The same paragraphs and questions in every language.
 
     Facts depend on (seed, split, number of the paragraph) only, wordings on these and the language: other languages or
@@ -789,6 +787,8 @@ def generate(*, paragraphs, languages, seed, split, wordings="training", questio
         split: one of SPLITS.
         wordings: "training" draws from the first two wordings of every list, "evaluation" from all three.
         questions_per_paragraph: at most so many questions, the same ones in all languages; None for all.
+        short: paragraphs of two or three facts, all of one kind, instead of five to nine: a curriculum's first part,
+            in which nothing but the words of question and statement tells the answer.
     Returns:
         dict language -> list of `Paragraph`, in the order of `languages`.
     Raises:
@@ -802,7 +802,7 @@ def generate(*, paragraphs, languages, seed, split, wordings="training", questio
     count = _wording_count(wordings)
     data = {loaded.code: loaded for loaded in map(load_language, languages)}
     found = {language: [] for language in data}
-    for drawn in _draw(paragraphs=paragraphs, seed=seed, split=split):
+    for drawn in _draw(paragraphs=paragraphs, seed=seed, split=split, short=short):
         key = (seed, split, drawn.number)
         asked = _Stream("questions", *key).shuffled(drawn.relations)[:questions_per_paragraph]
         for language in data:
@@ -948,13 +948,28 @@ def _review(data, seed, paragraphs):
     return found
 
 
-def _marked(paragraph):
+def show_languages(*, seed):
+    """One generated paragraph in every language: DataFrame with the index language and the column paragraph.
+
+    Answers stand in brackets. Wordings as in evaluation data.
+    """
+    corpus = generate(paragraphs=1, languages=available_languages(), seed=seed, split="test", wordings="evaluation")
+    rows = {language: _bracketed(paragraphs[0]) for language, paragraphs in corpus.items()}
+    return pd.Series(rows, name="paragraph").rename_axis("language").to_frame()
+
+
+def _bracketed(paragraph):
+    """The paragraph's text with each fact's answer in brackets."""
     text, at = "", 0
     for fact in paragraph.facts:
         end = fact.answer.start + len(fact.answer.text)
         text += f"{paragraph.context[at : fact.answer.start]}[{fact.answer.text}]"
         at = end
-    lines = [text + paragraph.context[at:]]
+    return text + paragraph.context[at:]
+
+
+def _marked(paragraph):
+    lines = [_bracketed(paragraph)]
     lines += [f"  {example.question}  [{example.answers[0].text}]" for example in paragraph.examples]
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@
 once each, however many pairs they take part in, and the pairs are assembled from the pieces.
 """
 
+import unicodedata
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -89,14 +90,22 @@ def _pieces(tokenizer, texts):
     }
 
 
-def _without_white_space(offsets, text):
-    """Spans shrink to the characters between their white space (SentencePiece); empty ones become (-1, -1)."""
+def _whole_characters(offsets, text):
+    """Spans without the white space at their edges (SentencePiece) and with the combining marks after their end.
+
+    A tokenizer that composes characters (NFC) gives "e" + U+0301 the span of the "e" alone, and an answer would lose
+    its accent. Empty spans become (-1, -1).
+    """
     spans = offsets.copy()
-    for row, (start, end) in enumerate(offsets):
+    following = [*offsets[1:, 0].tolist(), len(text)]
+    for row, (start, end) in enumerate(offsets.tolist()):
         while start < end and text[start].isspace():
             start += 1
         while end > start and text[end - 1].isspace():
             end -= 1
+        if start < end:
+            while end < following[row] and unicodedata.category(text[end]).startswith("M"):
+                end += 1
         spans[row] = (start, end) if start < end else (-1, -1)
     return spans
 
@@ -131,8 +140,7 @@ def encode_pairs(tokenizer, questions, contexts, *, max_length=384, stride=128, 
     special = len(layout.before) + len(layout.between) + len(layout.after)
     question_pieces = _pieces(tokenizer, questions)
     context_pieces = {
-        text: (ids, _without_white_space(offsets, text))
-        for text, (ids, offsets) in _pieces(tokenizer, contexts).items()
+        text: (ids, _whole_characters(offsets, text)) for text, (ids, offsets) in _pieces(tokenizer, contexts).items()
     }
 
     rows = []  # (example, question ids, context ids, context offsets) of each window
@@ -182,31 +190,32 @@ def label_windows(windows, answers):
     """Start and end token of each example's answer in each of its windows.
 
     Args:
-        windows: W windows over N examples.
+        windows: all W windows of N examples.
         answers: N pairs (start, end) of characters in the context, end exclusive.
 
     Returns:
         (start_positions, end_positions), each (W,) int64: the first and the last token that holds a character of the
         answer; both 0 (the [CLS] token) where the window does not hold the whole answer.
+
+    Raises:
+        ValueError: not one answer for each example.
     """
-    spans = np.asarray(answers, dtype=np.int64).reshape(-1, 2)[windows.example_index]
+    answers = np.asarray(answers, dtype=np.int64).reshape(-1, 2)
+    examples = int(windows.example_index.max(initial=-1)) + 1
+    if len(answers) != examples:
+        raise ValueError(f"{len(answers)} answers but windows of {examples} examples; expected one for each example")
+    spans = answers[windows.example_index]
     answer_start, answer_end = spans[:, :1], spans[:, 1:]
     token_start, token_end = windows.offsets[..., 0], windows.offsets[..., 1]
-    in_context = token_start >= 0
-    touches = in_context & (token_end > answer_start) & (token_start < answer_end)
+    touches = (token_start >= 0) & (token_end > answer_start) & (token_start < answer_end)
     first = touches.argmax(-1)
     last = touches.shape[1] - 1 - touches[:, ::-1].argmax(-1)
-    rows = np.arange(len(windows))
-    # The window holds the answer if no part of it lies before its first or after its last touching token. A
-    # character that the tokenizer drops (white space, a control character) at the answer's edge does not count, so
-    # the window's own limits are asked instead: some context token before or at the start, and after or at the end.
-    window_start = np.where(in_context, token_start, np.iinfo(np.int64).max).min(-1)
-    window_end = np.where(in_context, token_end, -1).max(-1)
-    first_window = np.r_[True, windows.example_index[1:] != windows.example_index[:-1]][: len(windows)]
-    last_window = np.r_[windows.example_index[1:] != windows.example_index[:-1], True][: len(windows)]
-    whole = (
-        touches.any(-1)
-        & ((window_start <= answer_start[:, 0]) | (first_window & (token_start[rows, first] >= answer_start[:, 0])))
-        & ((window_end >= answer_end[:, 0]) | (last_window & (token_end[rows, last] <= answer_end[:, 0])))
-    )
+    # A window holds the answer if it reaches as far to both sides as the example's windows together. The answer's own
+    # limits would ask too much: a character there may have no token (white space, a control character).
+    begin = np.where(touches, token_start, np.iinfo(np.int64).max).min(-1)
+    end = np.where(touches, token_end, -1).max(-1)
+    first_begin, last_end = np.full(examples, np.iinfo(np.int64).max), np.full(examples, -1)
+    np.minimum.at(first_begin, windows.example_index, begin)
+    np.maximum.at(last_end, windows.example_index, end)
+    whole = touches.any(-1) & (begin == first_begin[windows.example_index]) & (end == last_end[windows.example_index])
     return np.where(whole, first, 0), np.where(whole, last, 0)

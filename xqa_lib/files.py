@@ -31,6 +31,28 @@ def atomic_path(path):
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def atomic_folder(path):
+    """Yield a temporary folder beside `path`; on a clean exit it takes the place of `path`, whole.
+
+    What stood at `path` is removed only then; after an exception it is still there and nothing is left behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
+        temporary = Path(scratch) / path.name
+        temporary.mkdir()
+        yield temporary
+        for file in sorted(temporary.rglob("*")):
+            if file.is_file():
+                with open(file, "rb+") as handle:
+                    os.fsync(handle.fileno())
+        if path.exists():
+            # two renames: a reader finds the old folder or the new one, never a mixture
+            path.rename(Path(scratch) / "replaced")
+        temporary.rename(path)
+
+
 def write_text(path, text):
     """Write a UTF-8 text file atomically, without translating line ends."""
     with atomic_path(path) as temporary:

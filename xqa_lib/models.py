@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
-from tokenizers.models import Unigram
-from tokenizers.trainers import UnigramTrainer
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
 from transformers import (
     AutoModelForQuestionAnswering,
     AutoTokenizer,
@@ -28,9 +28,10 @@ SPECIAL_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]"
 def train_tokenizer(texts, *, vocabulary_size, max_length):
     """A cased subword tokenizer with BERT's special tokens, learned from raw text.
 
-    Unigram pieces (Kudo 2018) rather than WordPiece: Thai and other text without spaces is one "word" for a
-    pre-tokenizer that splits at white space, and longest-match-first would cut it badly. Chinese characters are tokens
-    of their own, as in multilingual BERT, so that an answer can begin at any of them; digits are kept together.
+    Byte-pair merges (Sennrich et al. 2016) rather than WordPiece: Thai and other text without spaces is one "word" for
+    a pre-tokenizer that splits at white space, and WordPiece gives up on long words. Chinese characters are tokens of
+    their own, as in multilingual BERT, so that an answer can begin at any of them; runs of digits are kept together,
+    and the Thai full stop, a letter for Unicode, is kept apart.
 
     Args:
         texts: list of strings.
@@ -40,7 +41,7 @@ def train_tokenizer(texts, *, vocabulary_size, max_length):
     Returns:
         A fast tokenizer; pairs are `[CLS] a [SEP] b [SEP]` with type ids 0 and 1.
     """
-    tokenizer = Tokenizer(Unigram())
+    tokenizer = Tokenizer(BPE(unk_token=SPECIAL_TOKENS["unk"]))
     tokenizer.normalizer = normalizers.Sequence(
         [
             normalizers.NFC(),
@@ -50,12 +51,17 @@ def train_tokenizer(texts, *, vocabulary_size, max_length):
         ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(individual_digits=False)]
+        [
+            pre_tokenizers.BertPreTokenizer(),
+            pre_tokenizers.Digits(individual_digits=False),
+            pre_tokenizers.Split("ฯ", "isolated"),
+        ]
     )
-    trainer = UnigramTrainer(
+    trainer = BpeTrainer(
         vocab_size=vocabulary_size,
         special_tokens=list(SPECIAL_TOKENS.values()),
-        unk_token=SPECIAL_TOKENS["unk"],
+        # a longer piece would swallow an answer and its surroundings where words are not spaced
+        max_token_length=12,
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
@@ -74,9 +80,19 @@ def train_tokenizer(texts, *, vocabulary_size, max_length):
 
 
 def new_encoder(tokenizer, encoder):
-    """A randomly initialised BERT for masked-language modelling; `encoder` is `params.Encoder`, seeded by it."""
+    """A fresh BERT for masked-language modelling, seeded; its attention begins where trained attention ends up.
+
+    Mimetic initialisation (Trockman and Kolter 2023, "Mimetic Initialization of Self-Attention Layers"): query and
+    key weights begin as one orthogonal matrix, so that a token attends to its like, and position embeddings begin as
+    sinusoids (Vaswani et al. 2017), so that it attends to its neighbours. All weights are trained as usual. From
+    BERT's own initialisation a small encoder spends most of a small budget on finding that out.
+
+    Args:
+        tokenizer: decides the vocabulary's size.
+        encoder: `params.Encoder`.
+    """
     torch.manual_seed(encoder.seed)
-    return BertForMaskedLM(
+    model = BertForMaskedLM(
         BertConfig(
             vocab_size=len(tokenizer),
             hidden_size=encoder.hidden_size,
@@ -85,10 +101,32 @@ def new_encoder(tokenizer, encoder):
             intermediate_size=encoder.intermediate_size,
             max_position_embeddings=encoder.max_positions,
             hidden_dropout_prob=encoder.dropout,
-            attention_probs_dropout_prob=encoder.dropout,
+            # dropped attention weights keep a small encoder from learning to copy, and are slow on CPU
+            attention_probs_dropout_prob=0.0,
             pad_token_id=tokenizer.pad_token_id,
         )
     )
+    with torch.no_grad():
+        positions = model.bert.embeddings.position_embeddings.weight
+        rotation = _orthogonal(encoder.hidden_size)
+        # of the size that BERT's initialisation gives the other embeddings, so that none drowns the others
+        positions.copy_(_sinusoids(*positions.shape) @ rotation * model.config.initializer_range * 2**0.5)
+        for layer in model.bert.encoder.layer:
+            attention = layer.attention.self
+            shared = _orthogonal(encoder.hidden_size)
+            for weight in (attention.query.weight, attention.key.weight):
+                weight.add_(shared)  # on top of BERT's small random numbers
+    return model
+
+
+def _orthogonal(size):
+    return torch.linalg.qr(torch.randn(size, size))[0]
+
+
+def _sinusoids(count, size):
+    """(count, size): the fixed position code of the original Transformer, at wavelengths that suit short texts."""
+    angle = torch.arange(count)[:, None] / 1000 ** (torch.arange(0, size, 2) / size)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
 def load_reader(source, *, seed=0):

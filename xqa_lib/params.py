@@ -5,7 +5,7 @@ composition of them, the active one, that DVC watches key by key. Every key's me
 the field of its dataclass; `conf/` says why a profile has its value.
 """
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Union, get_args, get_origin, get_type_hints
@@ -41,12 +41,15 @@ class Data:
     source: str
     seed: int  # of the generated corpus and of any subsampling
     text_paragraphs: int  # monolingual paragraphs per language for pre-training; 0 = all (real data)
+    curriculum_paragraphs: int  # short English paragraphs that the reader starts with (factbook only); 0 = none
     train_paragraphs: int  # English QA training paragraphs; 0 = all
     parallel_paragraphs: int  # parallel paragraphs, the XQuAD role; 0 = all
     evaluation_paragraphs: int  # paragraphs per development, test and zero-shot set; 0 = all
     questions_per_paragraph: int  # 0 = all
     evaluation_questions: int  # at most so many questions per language pair of an evaluation set; 0 = all
     evaluation_sets: list[str]  # first: the development set, which chooses hyper-parameters
+    reader_train: list[str]  # real data: English sets that teach the reader, see preparation.READER_SETS
+    text_sets: list[str]  # real data: sets whose contexts pre-train an encoder, see preparation.TEXT_SETS
 
     def __post_init__(self):
         _check(self.source in ("factbook", "real"), f"data.source must be factbook or real, got {self.source!r}")
@@ -103,7 +106,7 @@ class Encoder:
 class Optimisation:
     """One run of the trainer; AdamW without weight decay, linear schedule, gradients clipped at norm 1."""
 
-    epochs: int  # for distillation: generations times epochs per generation
+    epochs: int  # of distillation: shared out among the generations
     batch_size: int
     accumulation: int  # batches per optimiser step
     learning_rate: float
@@ -187,17 +190,20 @@ class Params:
 
     profile: str
     size: str
+    study: str  # names the study's stages in dvc.lock
     paths: Paths
     seeds: list[int]
     data: Data
     features: Features
     encoder: Encoder
+    curriculum: Optimisation  # of the reader's start on short paragraphs, where there are any
     reader: Optimisation
     sampling: Sampling
     distillation: Optimisation
     generations: int  # teachers of the run; distillation.epochs are shared out evenly
-    methods: dict[str, Method] = field(default_factory=dict)
-    evaluation: Evaluation = None
+    trained: list[str]  # the methods of this study, in the order of figures and tables
+    methods: dict[str, Method]
+    evaluation: Evaluation
 
     def __post_init__(self):
         _check(self.profile in PROFILES, f"unknown profile {self.profile!r}: expected one of {', '.join(PROFILES)}")
@@ -208,6 +214,24 @@ class Params:
             self.generations >= 1 and self.distillation.epochs % self.generations == 0,
             f"distillation.epochs {self.distillation.epochs} must be a multiple of generations {self.generations}",
         )
+
+        for name in self.trained:
+            self.method(name)
+
+    @property
+    def data_folder(self):
+        """`Path` of the prepared data."""
+        return Path(self.paths.data)
+
+    @property
+    def runs_folder(self):
+        """`Path` of encoder, readers, students and scores."""
+        return Path(self.paths.runs)
+
+    @property
+    def reports_folder(self):
+        """`Path` of the report."""
+        return Path(self.paths.reports)
 
     def method(self, name):
         """The method of this name; raises DataError naming the known ones."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .decoding import best_answers
 from .distillation import span_logits

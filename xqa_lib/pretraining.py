@@ -5,6 +5,8 @@ import torch
 from datasets import Dataset
 from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
+from .progress import show_progress
+
 
 class MaskedLanguageModelTrainer(Trainer):
     """Computes the vocabulary scores at the masked positions only.
@@ -24,14 +26,13 @@ class MaskedLanguageModelTrainer(Trainer):
         return (loss, {"logits": scores}) if return_outputs else loss
 
 
-def pretrain(model, tokenizer, texts, *, encoder, bf16, output_dir):
+def pretrain(model, tokenizer, texts, *, encoder, output_dir):
     """Train `model` on `texts` for `encoder.steps` steps; masked tokens only, no next-sentence task.
 
     Args:
         model: `BertForMaskedLM`.
         texts: list of strings, each one sequence; longer ones are cut at the model's limit.
         encoder: `params.Encoder` (steps, batch size, learning rate, mask probability, seed).
-        bf16: autocast to bfloat16.
         output_dir: a scratch folder for the trainer; nothing is saved in it.
 
     Returns:
@@ -47,14 +48,13 @@ def pretrain(model, tokenizer, texts, *, encoder, bf16, output_dir):
         warmup_steps=max(1, encoder.steps // 10),
         adam_beta2=0.98,
         weight_decay=0.01,
-        bf16=bf16,
         train_sampling_strategy="group_by_length",
         logging_steps=max(1, encoder.steps // 50),
         save_strategy="no",
         report_to="none",
         seed=encoder.seed,
         dataloader_pin_memory=False,
-        disable_tqdm=None,
+        disable_tqdm=True,
     )
     trainer = MaskedLanguageModelTrainer(
         model=model,
@@ -63,6 +63,7 @@ def pretrain(model, tokenizer, texts, *, encoder, bf16, output_dir):
         data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=encoder.mask_probability),
         processing_class=tokenizer,
     )
+    show_progress(trainer, "masked-language model")
     trainer.train()
     return [entry for entry in trainer.state.log_history if "loss" in entry]
 

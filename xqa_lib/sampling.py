@@ -7,10 +7,10 @@ other training data on every run; here the draw is a function of the seed, the i
 import hashlib
 
 
-def _rank(seed, example_id, language):
-    """A pseudo-random sort key. SHA-256 rather than `random`, whose `sample` may change between Python versions."""
-    key = f"{seed}\x1f{example_id}\x1f{language}".encode("utf-8", "surrogatepass")
-    return hashlib.sha256(key).digest()
+def pseudo_random_key(seed, *parts):
+    """A sort key drawn from seed and parts. SHA-256, for `random.sample` may change between Python versions."""
+    key = "\x1f".join(str(part) for part in (seed, *parts))
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def sample_pairs(ids_to_languages, *, languages, ntl, seed, pivot="en"):
@@ -59,7 +59,7 @@ def sample_pairs(ids_to_languages, *, languages, ntl, seed, pivot="en"):
         chosen = set(languages)
         if ntl < len(languages) - 1:
             candidates = [language for language in languages if language != pivot]
-            candidates.sort(key=lambda language: _rank(seed, example_id, language))
+            candidates.sort(key=lambda language: pseudo_random_key(seed, example_id, language))
             chosen = {*candidates[:ntl], *([pivot] if pivot is not None else [])}
         drawn = [language for language in languages if language in chosen]
         pairs += [(example_id, question, context) for question in drawn for context in drawn]

@@ -1,0 +1,303 @@
+"""From logits to answers, against a brute-force reading of the classic post-processing."""
+
+import math
+import random
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from xqa_lib.decoding import Answer, best_answers
+from xqa_lib.features import Windows
+
+HUGE = 1e6
+
+
+def make_windows(layouts):
+    """`Windows` from rows (example, [span or None for each token]); None: question, special token or white space."""
+    length = max(len(spans) for _, spans in layouts)
+    shape = (len(layouts), length)
+    windows = Windows(
+        example_index=np.array([example for example, _ in layouts]),
+        input_ids=np.zeros(shape, dtype=np.int64),
+        attention_mask=np.zeros(shape, dtype=np.int64),
+        token_type_ids=np.zeros(shape, dtype=np.int64),
+        offsets=np.full((*shape, 2), -1, dtype=np.int64),
+    )
+    for row, (_, spans) in enumerate(layouts):
+        windows.attention_mask[row, : len(spans)] = 1
+        for token, span in enumerate(spans):
+            if span is not None:
+                windows.offsets[row, token] = span
+    return windows
+
+
+def one_window(text, before=2):
+    """(windows, context): one window, a token for each letter of `text`; `before` other tokens, and one after."""
+    return make_windows([(0, [None] * before + [(i, i + 1) for i in range(len(text))] + [None])]), [text]
+
+
+def brute_force(windows, start_logits, end_logits, contexts, n_best=20, max_answer_tokens=30):
+    """The same as `best_answers`, candidate by candidate."""
+    lists = []
+    for example, context in enumerate(contexts):
+        rows = [row for row in range(len(windows)) if windows.example_index[row] == example]
+        for widest in (max(20, n_best), windows.offsets.shape[1]):
+            found = {}
+            for row in rows:
+                tokens = [i for i, (start, _) in enumerate(windows.offsets[row]) if start >= 0]
+                starts = sorted(tokens, key=lambda i: -start_logits[row][i])[:widest]
+                ends = sorted(tokens, key=lambda i: -end_logits[row][i])[:widest]
+                for i in starts:
+                    for j in ends:
+                        if i <= j < i + max_answer_tokens:
+                            span = (int(windows.offsets[row][i][0]), int(windows.offsets[row][j][1]))
+                            score = float(start_logits[row][i]) + float(end_logits[row][j])
+                            found[span] = max(score, found.get(span, -math.inf))
+            if found:
+                break
+        ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:n_best]
+        total = math.fsum(math.exp(score - ordered[0][1]) for _, score in ordered)
+        lists.append(
+            [Answer(context[a:b], a, b, score, math.exp(score - ordered[0][1]) / total) for (a, b), score in ordered]
+        )
+    return lists
+
+
+def random_case(seed):
+    """(windows, start logits, end logits, contexts) with overlapping windows, gaps, shared spans and empty contexts."""
+    rng = random.Random(seed)
+    layouts, contexts = [], []
+    for example in range(rng.randint(1, 4)):
+        spans, position = [], 0
+        for _ in range(rng.choice([0, 1, 5, 60])):
+            width = rng.randint(1, 4)
+            kind = rng.random()
+            if kind < 0.1:
+                spans.append(None)  # white space of its own
+            elif kind < 0.2:
+                spans += [(position, position + width)] * 2  # two tokens of one character
+            else:
+                spans.append((position, position + width))
+            position += width + (rng.random() < 0.3)
+        contexts.append("".join(rng.choice("ab字ไ ") for _ in range(position)))
+        before = rng.randint(1, 6)
+        room, step = rng.choice([(70, 10), (30, 10), (8, 8), (5, 1)])
+        first = 0
+        while True:
+            layouts.append((example, [None] * before + spans[first : first + room] + [None]))
+            if first + room >= len(spans):
+                break
+            first += step
+    windows = make_windows(layouts)
+    generator = np.random.default_rng(seed)
+    # whole numbers make ties
+    scale, digits = (3, 0) if seed % 2 else (5, 6)
+    start_logits, end_logits = (
+        np.round(generator.normal(size=windows.input_ids.shape) * scale, digits) for _ in range(2)
+    )
+    # what is no context must never win
+    outside = windows.offsets[..., 0] < 0
+    start_logits[outside] = end_logits[outside] = HUGE
+    return windows, start_logits, end_logits, contexts
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for answers, wanted in zip(found, expected, strict=True):
+        assert [(a.text, a.start, a.end, a.score) for a in answers] == [
+            (a.text, a.start, a.end, a.score) for a in wanted
+        ]
+        assert [a.probability for a in answers] == pytest.approx([a.probability for a in wanted], abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_against_brute_force(seed):
+    windows, start_logits, end_logits, contexts = random_case(seed)
+    for n_best, max_answer_tokens in ((20, 30), (1, 30), (3, 1), (50, 4)):
+        arguments = {"n_best": n_best, "max_answer_tokens": max_answer_tokens}
+        found = best_answers(windows, start_logits, end_logits, contexts, **arguments)
+        assert_same(found, brute_force(windows, start_logits, end_logits, contexts, **arguments))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_properties_of_every_list(seed):
+    windows, start_logits, end_logits, contexts = random_case(seed)
+    for context, answers in zip(contexts, best_answers(windows, start_logits, end_logits, contexts), strict=True):
+        assert len(answers) <= 20
+        assert len({(answer.start, answer.end) for answer in answers}) == len(answers)
+        assert [answer.score for answer in answers] == sorted((a.score for a in answers), reverse=True)
+        assert all(answer.text == context[answer.start : answer.end] for answer in answers)
+        assert all(0 <= answer.start < answer.end <= len(context) for answer in answers)
+        assert all(answer.score < HUGE for answer in answers)
+        if answers:
+            assert math.fsum(answer.probability for answer in answers) == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_fewer_answers_are_the_first_of_more(seed):
+    windows, start_logits, end_logits, contexts = random_case(seed)
+    twenty = best_answers(windows, start_logits, end_logits, contexts, n_best=20)
+    for n_best in (1, 7):
+        fewer = best_answers(windows, start_logits, end_logits, contexts, n_best=n_best)
+        for few, many in zip(fewer, twenty, strict=True):
+            assert [(a.start, a.end, a.score) for a in few] == [(a.start, a.end, a.score) for a in many[:n_best]]
+
+
+def test_by_hand():
+    windows, contexts = one_window("abc")
+    start = np.array([[9.0, 9.0, 2.0, 0.0, 1.0, 9.0]])
+    end = np.array([[9.0, 9.0, -1.0, 0.5, 0.0, 9.0]])
+    (answers,) = best_answers(windows, start, end, contexts, n_best=3)
+    total = 1 + math.exp(-0.5) + math.exp(-1.5)
+    assert answers == [
+        Answer("ab", 0, 2, 2.5, pytest.approx(1 / total)),
+        Answer("abc", 0, 3, 2.0, pytest.approx(math.exp(-0.5) / total)),
+        # "a" (2 - 1) and "c" (1 + 0) tie: the earlier one stands first
+        Answer("a", 0, 1, 1.0, pytest.approx(math.exp(-1.5) / total)),
+    ]
+
+
+def test_start_never_after_end():
+    windows, contexts = one_window("abcd")
+    start = np.array([[0.0, 0, 0, 0, 0, 10, 0]])  # "d"
+    end = np.array([[0.0, 0, 10, 0, 0, 0, 0]])  # "a"
+    (answers,) = best_answers(windows, start, end, contexts)
+    assert [(a.text, a.score) for a in answers] == [
+        *(("a", 10.0), ("d", 10.0)),
+        *((text, 0.0) for text in ("ab", "abc", "abcd", "b", "bc", "bcd", "c", "cd")),
+    ]
+
+
+@pytest.mark.parametrize(("limit", "longest"), [(1, 1), (2, 2), (30, 30), (31, 31), (100, 40)])
+def test_answers_are_not_longer_than_the_limit(limit, longest):
+    windows, contexts = one_window("x" * 40)
+    start = np.zeros((1, 43))
+    end = np.zeros((1, 43))
+    start[0, 2] = 50.0  # the first letter
+    end[0, 1 + longest] = 40.0
+    end[0, 2 + longest] = 60.0  # one too long, or the token after the context
+    (answers,) = best_answers(windows, start, end, contexts, max_answer_tokens=limit)
+    assert (answers[0].start, answers[0].end, answers[0].score) == (0, longest, 90.0)
+    assert max(answer.end - answer.start for answer in answers) == longest
+
+
+def test_only_the_best_twenty_starts_and_ends_are_combined():
+    # 40 letters; the best 20 starts are letters 10...29, the best 20 ends 20...39
+    windows, contexts = one_window("x" * 40)
+    start, end = np.zeros((2, 1, 43))
+    start[0, 12:32] = 1.0
+    end[0, 22:42] = 1.0
+    (answers,) = best_answers(windows, start, end, contexts, n_best=20, max_answer_tokens=1)
+    # of 40 letters only those that are among both
+    assert [a.start for a in answers] == list(range(20, 30))
+    (answers,) = best_answers(windows, start, end, contexts, n_best=40, max_answer_tokens=1)
+    # more answers widen the search
+    assert [a.start for a in answers] == [*range(20, 30), *range(10, 20), *range(30, 40), *range(10)]
+
+
+def test_no_candidate_among_the_best_falls_back_to_all():
+    # the best 20 ends all stand before the best 20 starts
+    windows, contexts = one_window("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN")
+    start, end = np.zeros((2, 1, 43))
+    start[0, 22:42] = 10.0 + np.arange(20)
+    end[0, 2:22] = 10.0 + np.arange(20)
+    (answers,) = best_answers(windows, start, end, contexts, n_best=2)
+    # best: the last start alone (29 + 0) or, equal, the last end alone (0 + 29), which stands earlier in longer spans
+    assert answers == brute_force(windows, start, end, contexts, n_best=2)[0]
+    assert answers[0].score == 29.0
+    assert (answers[0].start, answers[0].end) == (0, 20)
+
+
+def test_overlapping_windows_offer_a_span_once_at_its_best_score():
+    spans = [(i, i + 1) for i in range(4)]
+    windows = make_windows([(0, [None, *spans[:3]]), (0, [None, *spans[1:]])])
+    start = np.array([[9.0, 0, 3, 0], [9.0, 5, 0, 0]])
+    end = np.array([[9.0, 0, 0, 3], [9.0, 0, 1, 0]])
+    (answers,) = best_answers(windows, start, end, ["abcd"])
+    # "bc": 3 + 3 in the first window, 5 + 1 in the second; "b": 3 + 0 and 5 + 0
+    assert [(a.text, a.score) for a in answers if a.text in ("bc", "b")] == [("bc", 6.0), ("b", 5.0)]
+    assert len(answers) == len({(a.start, a.end) for a in answers}) == 9  # all spans but "abcd", in no window whole
+    assert math.fsum(a.probability for a in answers) == pytest.approx(1.0)
+
+
+def test_windows_of_one_example_do_not_leak_into_another():
+    windows = make_windows([(0, [(0, 1)]), (2, [(0, 1)])])
+    answers = best_answers(windows, np.array([[1.0], [2.0]]), np.array([[1.0], [2.0]]), ["a", "", "b"])
+    assert [[(a.text, a.score) for a in found] for found in answers] == [[("a", 2.0)], [], [("b", 4.0)]]
+
+
+def test_tokens_of_one_character_do_not_cut_it():
+    windows = make_windows([(0, [None, (0, 1), (0, 1), (0, 1), (1, 2)])])
+    start, end = np.array([[0.0, 1, 2, 3, 0]]), np.array([[0.0, 3, 2, 1, 0]])
+    (answers,) = best_answers(windows, start, end, ["字x"])
+    # tokens 1-1, 2-2, 3-3 and 1-2, 1-3, 2-3 are all "字": 4, 4, 4, 3, 2, 3
+    assert [(a.text, a.score) for a in answers] == [("字", 4.0), ("字x", 3.0), ("x", 0.0)]
+
+
+def test_no_context_token_no_answer():
+    windows = make_windows([(0, [None, None, None])])
+    assert best_answers(windows, np.full((1, 3), HUGE), np.full((1, 3), HUGE), [""]) == [[]]
+
+
+def test_no_windows():
+    empty = Windows(
+        np.zeros(0, dtype=np.int64), *(np.zeros((0, 1), dtype=np.int64) for _ in range(3)), np.zeros((0, 1, 2))
+    )
+    assert best_answers(empty, np.zeros((0, 1)), np.zeros((0, 1)), []) == []
+
+
+def test_huge_scores_keep_their_probabilities():
+    windows, contexts = one_window("ab")
+    start = np.array([[0.0, 0, 3e38, 3e38, 0]])
+    (answers,) = best_answers(windows, start, start, contexts)
+    assert [a.probability for a in answers] == pytest.approx([1 / 3] * 3)
+
+
+def test_padding_may_hold_anything_but_context_must_be_finite():
+    windows, contexts = one_window("ab")
+    good = np.array([[math.nan, -math.inf, 1.0, 2.0, math.inf]])
+    assert [a.score for a in best_answers(windows, good, good, contexts)[0]] == [4.0, 3.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.tensor([[0.0, 0.0, 2.0, 1.0, 0.0]]),
+        torch.tensor([[0.0, 0.0, 2.0, 1.0, 0.0]], requires_grad=True),
+        torch.tensor([[0.0, 0.0, 2.0, 1.0, 0.0]], dtype=torch.bfloat16),
+        torch.tensor([[0.0, 0.0, 2.0, 1.0, 0.0]], dtype=torch.float16),
+    ],
+    ids=["float32", "with gradient", "bfloat16", "float16"],
+)
+def test_tensors_are_taken_as_they_come_from_a_model(tensor):
+    windows, contexts = one_window("ab")
+    (answers,) = best_answers(windows, tensor, tensor, contexts)
+    assert [(a.text, a.score) for a in answers] == [("a", 4.0), ("ab", 3.0), ("b", 2.0)]
+    assert {type(value) for a in answers for value in (a.start, a.end)} == {int}
+    assert {type(value) for a in answers for value in (a.score, a.probability)} == {float}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"end_logits": np.zeros((1, 4))}, "expected logits (1, 5), got start (1, 5) and end (1, 4)"),
+        ({"start_logits": np.zeros((2, 5))}, "expected logits (1, 5), got start (2, 5) and end (1, 5)"),
+        ({"n_best": 0}, "n_best and max_answer_tokens must be >= 1, got 0 and 30"),
+        ({"max_answer_tokens": 0}, "n_best and max_answer_tokens must be >= 1, got 20 and 0"),
+        (
+            {"start_logits": np.array([[0, 0, math.nan, 0, 0]])},
+            "logits of context tokens are not finite; did the training diverge?",
+        ),
+        (
+            {"end_logits": np.array([[0, 0, 0, math.inf, 0]])},
+            "logits of context tokens are not finite; did the training diverge?",
+        ),
+    ],
+)
+def test_errors(arguments, message):
+    windows, contexts = one_window("ab")
+    good = {"start_logits": np.zeros((1, 5)), "end_logits": np.zeros((1, 5)), "contexts": contexts}
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        best_answers(windows, **(good | arguments))

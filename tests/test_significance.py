@@ -1,0 +1,473 @@
+"""The tests of significance: small cases worked out by hand, pairing by key, filtering before testing."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xqa_lib.errors import DataError
+from xqa_lib.significance import KEY, Comparison, compare_systems, holm, paired_bootstrap, paired_wilcoxon
+
+
+def series(values, *, ids=None, question="en", context="en", names=KEY):
+    """Scores of one language pair, ids q0, q1, ... unless given."""
+    ids = ids or [f"q{i}" for i in range(len(values))]
+    return pd.Series(values, pd.MultiIndex.from_tuples([(i, question, context) for i in ids], names=names))
+
+
+def many_pairs(values, languages="abcdefg"):
+    """One value per id, the same in all pairs of languages."""
+    keys = [(f"q{i}", q, c) for i in range(len(values)) for q in languages for c in languages]
+    return pd.Series(np.repeat(values, len(languages) ** 2), pd.MultiIndex.from_tuples(keys, names=KEY))
+
+
+ZERO = series([0.0] * 5)
+
+
+# Wilcoxon
+
+
+def test_wilcoxon_by_hand():
+    # Differences .1 .2 .3 .4 -.5: ranks 1...5, the smaller sum is that of the one negative difference, 5. Of the 32
+    # sign patterns, those with a sum <= 5: {} 1 2 3 4 5 12 13 14 23: 10, so p = 2 * 10 / 32.
+    result = paired_wilcoxon(series([0.1, 0.2, 0.3, 0.4, 0.0]), series([0.0, 0.0, 0.0, 0.0, 0.5]))
+    assert (result.n, result.n_nonzero, result.statistic) == (5, 5, 5.0)
+    assert result.difference == pytest.approx(0.1)
+    assert result.p_value == pytest.approx(20 / 32)
+    assert math.isnan(result.low)
+    assert math.isnan(result.high)
+    assert math.isnan(result.confidence)
+
+
+def test_wilcoxon_leaves_equal_scores_out():
+    # five positive differences, all alike: the sums are 15 and 0, p = 2 / 32; the three zeros change nothing
+    result = paired_wilcoxon(series([0.8, 0.4, 0.9, 0.5, 0.2, 1, 0.5, 0]), series([0.6, 0.2, 0.7, 0.3, 0.0, 1, 0.5, 0]))
+    assert (result.n, result.n_nonzero, result.statistic) == (8, 5, 0.0)
+    assert result.p_value == pytest.approx(2 / 32)
+    assert result.difference == pytest.approx(1 / 8)
+
+
+def test_wilcoxon_ties_differences_that_are_equal_but_for_rounding():
+    # as floats 0.3 - 0.1 < 0.2 < 0.8 - 0.6, but all are one fifth: ranks 2 2 2, where unrounded the last had rank 3
+    assert 0.3 - 0.1 < 0.2 < 0.8 - 0.6
+    result = paired_wilcoxon(series([0.3, 0.2, 0.6]), series([0.1, 0.0, 0.8]))
+    assert result.statistic == 2.0
+
+
+def test_wilcoxon_of_equal_systems():
+    result = paired_wilcoxon(series([0.5, 1.0, 0.1 + 0.2]), series([0.5, 1.0, 0.3]))
+    assert (result.n, result.n_nonzero, result.difference, result.statistic, result.p_value) == (3, 0, 0.0, 0.0, 1.0)
+
+
+def test_pairs_by_key_not_by_order():
+    a = series([0.1, 0.2, 0.3, 0.4, 0.5])
+    b = series([0.55, 0.44, 0.33, 0.22, 0.11], ids=["q4", "q3", "q2", "q1", "q0"])
+    # by key every difference is negative; by order the first two were negative and the last two positive
+    by_key = paired_wilcoxon(a, b)
+    assert (by_key.statistic, by_key.p_value) == (0.0, 2 / 32)
+    by_order = paired_wilcoxon(a, b.set_axis(a.index))
+    assert by_order.p_value > 0.5
+    assert paired_bootstrap(a, b).high < 0 < paired_bootstrap(a, b.set_axis(a.index)).high
+
+
+def test_order_of_the_scores_does_not_matter():
+    rng = np.random.default_rng(1)
+    a, b = series(rng.random(40)), series(rng.random(40))
+    for test in (paired_wilcoxon, paired_bootstrap):
+        assert repr(test(a, b)) == repr(test(a.iloc[::-1], b.sample(frac=1, random_state=3)))
+
+
+def test_other_names_of_the_levels_will_do():
+    names = ["q", "ql", "cl"]
+    assert paired_wilcoxon(series([1, 1, 0], names=names), series([0, 0, 1], names=names)).n == 3
+    assert paired_bootstrap(series([1, 1, 0], names=names), series([0, 0, 1], names=names)).n == 3
+
+
+# Errors in the arguments
+
+
+@pytest.mark.parametrize("test", [paired_wilcoxon, paired_bootstrap])
+@pytest.mark.parametrize(
+    ("a", "b", "error", "message"),
+    [
+        ([1.0], ZERO, TypeError, "scores_a must be a pandas Series of scores, got list"),
+        (
+            ZERO,
+            pd.Series([1.0]),
+            ValueError,
+            "scores_b must be indexed by the three levels id, question_lang, context_lang, found 1 level(s) [None]; "
+            "use table.set_index(['id', 'question_lang', 'context_lang'])",
+        ),
+        (
+            series([1.0, 0.5, 0.2], ids=["q0", "q0", "q1"]),
+            series([1.0, 0.5]),
+            ValueError,
+            "scores_a has more than one score for ('q0', 'en', 'en'); average over the seeds, or filter to one run, "
+            "set and system first",
+        ),
+        (
+            series([1.0, math.nan]),
+            series([1.0, 0.0]),
+            ValueError,
+            "scores_a has no finite score for ('q1', 'en', 'en'); an unanswered question scores 0",
+        ),
+        (
+            series([1.0, 0.0]),
+            series([1.0, 0.0], names=["id", "context_lang", "question_lang"]),
+            ValueError,
+            "the index levels of scores_a are ['id', 'question_lang', 'context_lang'], those of scores_b ['id', "
+            "'context_lang', 'question_lang']; name and order them alike",
+        ),
+        (
+            ZERO,
+            series([0.0, 0.0], ids=["q0", "x"]),
+            ValueError,
+            "scores_a and scores_b must have the same keys; 4 only in scores_a: ('q1', 'en', 'en'), ('q2', 'en', "
+            "'en'), ('q3', 'en', 'en') and 1 more; 1 only in scores_b: ('x', 'en', 'en'). Filter both to the same "
+            "questions and language pairs, or score the missing ones as 0",
+        ),
+        (
+            ZERO,
+            series([0.0] * 5, question="de"),
+            ValueError,
+            "scores_a and scores_b must have the same keys; 5 only in scores_a: ('q0', 'en', 'en'), ('q1', 'en', "
+            "'en'), ('q2', 'en', 'en') and 2 more; 5 only in scores_b: ('q0', 'de', 'en'), ('q1', 'de', 'en'), ('q2', "
+            "'de', 'en') and 2 more. Filter both to the same questions and language pairs, or score the missing ones "
+            "as 0",
+        ),
+        (
+            ZERO.iloc[:0],
+            ZERO.iloc[:0],
+            ValueError,
+            "scores_a and scores_b are empty; does the filter leave any question?",
+        ),
+    ],
+)
+def test_wrong_scores(test, a, b, error, message):
+    with pytest.raises(error) as caught:
+        test(a, b)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resamples": 0}, "resamples must be an integer >= 1, got 0"),
+        ({"resamples": 1e4}, "resamples must be an integer >= 1, got 10000.0"),
+        ({"confidence": 95}, "confidence must lie in (0, 1), got 95; 0.95 stands for 95%"),
+        (
+            {"cluster": "title"},
+            "cluster must be a level of the index, one of ['id', 'question_lang', 'context_lang'], or None, got "
+            "'title'",
+        ),
+        (
+            {"cluster": "context_lang"},
+            "the bootstrap needs more than one value of 'context_lang' to resample, found 1; use more questions",
+        ),
+    ],
+)
+def test_wrong_options(options, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below
+        paired_bootstrap(ZERO, ZERO, **options)
+    assert str(caught.value) == message
+
+
+def test_bootstrap_of_one_question():
+    message = r"^the bootstrap needs more than one key to resample, found 1; use more questions$"
+    with pytest.raises(ValueError, match=message):
+        paired_bootstrap(series([1.0]), series([0.0]), cluster=None)
+
+
+# Bootstrap
+
+
+def test_bootstrap_by_hand():
+    # Two questions, differences 0 and 1: the resampled mean is 0, 1/2, 1 with chances 1/4, 1/2, 1/4. The other side of
+    # 0 (0 itself) therefore gets a quarter, the p-value is about a half; the 40% interval is from 1/2 to 1/2.
+    result = paired_bootstrap(series([0.5, 1.0]), series([0.5, 0.0]), resamples=20_000, confidence=0.4)
+    assert (result.n, result.n_nonzero, result.difference, result.statistic) == (2, 1, 0.5, 0.5)
+    assert (result.low, result.high, result.confidence) == (0.5, 0.5, 0.4)
+    assert result.p_value == pytest.approx(0.5, abs=0.02)
+    wide = paired_bootstrap(series([0.5, 1.0]), series([0.5, 0.0]))
+    assert (wide.low, wide.high, wide.confidence) == (0.0, 1.0, 0.95)
+
+
+def test_bootstrap_p_value_is_never_zero():
+    result = paired_bootstrap(series([1.0, 1.0, 1.0]), series([0.0, 0.5, 0.2]), resamples=999)
+    assert result.p_value == 2 / 1000  # no resampled mean at or below 0
+    assert paired_bootstrap(series([0.0, 0.5, 0.2]), series([1.0, 1.0, 1.0]), resamples=999).p_value == 2 / 1000
+
+
+def test_bootstrap_of_equal_systems():
+    assert paired_bootstrap(ZERO, ZERO, resamples=50) == Comparison(5, 0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.95)
+
+
+def test_bootstrap_is_a_function_of_the_seed():
+    rng = np.random.default_rng(2)
+    a, b = series(rng.random(30)), series(rng.random(30))
+    assert paired_bootstrap(a, b, seed=5) == paired_bootstrap(a, b, seed=5)
+    assert paired_bootstrap(a, b, seed=5).low != paired_bootstrap(a, b, seed=6).low
+
+
+def test_bootstrap_agrees_with_the_standard_error():
+    differences = np.random.default_rng(3).normal(0.02, 0.3, 2000)
+    error = differences.std() / math.sqrt(2000)
+    result = paired_bootstrap(series(differences), series(np.zeros(2000)), resamples=20_000)
+    assert result.low == pytest.approx(differences.mean() - 1.96 * error, abs=0.08 * error)
+    assert result.high == pytest.approx(differences.mean() + 1.96 * error, abs=0.08 * error)
+
+
+def test_interval_covers_the_truth():
+    rng = np.random.default_rng(4)
+    covered = 0
+    for _ in range(300):
+        # questions differ by 0.2 in the mean; the 9 language pairs of one add little
+        effect = np.repeat(rng.normal(0.2, 0.5, 40), 9) + rng.normal(0, 0.1, 360)
+        a = many_pairs(np.zeros(40), "abc") + effect
+        result = paired_bootstrap(a, 0 * a, resamples=400)
+        covered += result.low <= 0.2 <= result.high
+    assert 0.90 <= covered / 300 <= 0.98
+
+
+def test_ids_are_resampled_whole():
+    values = np.random.default_rng(5).normal(0, 1, 60)
+    a = many_pairs(values)
+    clustered = paired_bootstrap(a, 0 * a, resamples=4000)
+    independent = paired_bootstrap(a, 0 * a, resamples=4000, cluster=None)
+    # 49 copies of one value carry no more than the value: the interval is that of the 60 values alone ...
+    alone = paired_bootstrap(series(values), series(0 * values), resamples=4000)
+    assert clustered.high - clustered.low == pytest.approx(alone.high - alone.low)
+    # ... and 7 times as wide as that of 49 * 60 independent ones
+    assert (clustered.high - clustered.low) / (independent.high - independent.low) == pytest.approx(7, rel=0.1)
+    assert independent.difference == clustered.difference
+    assert clustered == paired_bootstrap(a, 0 * a, resamples=4000, cluster="id")
+
+
+def test_clusters_of_unequal_size_weigh_by_their_scores():
+    # id q0: three pairs with difference 1; id q1: one pair with 0. Means: q0 q0 1, q0 q1 3/4, q1 q1 0.
+    keys = [("q0", "en", "en"), ("q0", "en", "de"), ("q0", "de", "en"), ("q1", "en", "en")]
+    a = pd.Series([1.0, 1.0, 1.0, 0.0], pd.MultiIndex.from_tuples(keys, names=KEY))
+    result = paired_bootstrap(a, 0 * a, confidence=0.4)
+    assert (result.difference, result.low, result.high) == (0.75, 0.75, 0.75)
+    assert result.p_value == pytest.approx(0.5, abs=0.03)
+
+
+# Holm
+
+
+@pytest.mark.parametrize(
+    ("p_values", "adjusted"),
+    [
+        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # 4 x .005, 3 x .01, 2 x .03, then .04 held at .06
+        ([0.5, 0.6, 0.001], [1.0, 1.0, 0.003]),
+        ([0.02, 0.02], [0.04, 0.04]),
+        ([0.2], [0.2]),
+        ([], []),
+    ],
+)
+def test_holm_by_hand(p_values, adjusted):
+    assert holm(p_values) == pytest.approx(adjusted)
+    assert isinstance(holm(p_values), list)
+
+
+def test_holm_keeps_the_index():
+    result = holm(pd.Series([0.04, 0.01], index=["x", "y"], name="p"))
+    pd.testing.assert_series_equal(result, pd.Series([0.04, 0.02], index=["x", "y"], name="p"))
+
+
+@pytest.mark.parametrize("wrong", [1.5, -0.1, math.nan])
+def test_holm_refuses_what_is_no_p_value(wrong):
+    with pytest.raises(ValueError, match=rf"^p-values must lie in \[0, 1\], got {wrong}$"):
+        holm([0.1, wrong])
+
+
+# Tables
+
+
+def long_table(scores, name="mlqa"):
+    """{(system, seed): {(id, question_lang, context_lang): f1}} as a long table."""
+    rows = [
+        {
+            "system": system,
+            "seed": seed,
+            "set": name,
+            **dict(zip(KEY, key, strict=True)),
+            "em": float(f1 == 1),
+            "f1": f1,
+        }
+        for (system, seed), by_key in scores.items()
+        for key, f1 in by_key.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+KEYS = [(f"q{i}", question, context) for i in range(5) for question in ("en", "de") for context in ("en", "de")]
+
+
+def system_scores():
+    """The skd system gains 0.1 in XLT and loses 0.2 across languages; one seed 0.05 above, one below the mean."""
+    base = {key: 0.5 for key in KEYS}
+    skd = {key: 0.5 + (0.1 if key[1] == key[2] else -0.2) for key in KEYS}
+    return {
+        ("base", 0): base,
+        ("skd", 0): {key: value - 0.05 for key, value in skd.items()},
+        ("skd", 1): {key: value + 0.05 for key, value in skd.items()},
+    }
+
+
+def test_compare_systems_by_hand():
+    table = compare_systems(long_table(system_scores()), "base", resamples=99)
+    assert list(table.columns) == [
+        *("set", "task", "system", "baseline", "n", "n_ids", "seeds"),
+        *("difference", "low", "high", "p_bootstrap", "p_wilcoxon", "p_holm"),
+    ]
+    assert table["task"].tolist() == ["xlt", "gxlt_off_diagonal", "gxlt"]
+    assert table[["n", "n_ids", "seeds"]].to_numpy().tolist() == [[10, 5, 2], [10, 5, 2], [20, 5, 2]]
+    assert table["difference"].to_numpy() == pytest.approx([10, -20, -5])
+    # all ids alike, so that resampling ids changes nothing
+    assert table["low"].to_numpy() == pytest.approx([10, -20, -5])
+    assert table["high"].to_numpy() == pytest.approx([10, -20, -5])
+    assert table["p_bootstrap"].to_numpy() == pytest.approx([0.02, 0.02, 0.02])
+    # 10 differences of one sign: p = 2 / 2**10
+    xlt, off_diagonal, gxlt = table["p_wilcoxon"]
+    assert xlt == off_diagonal == pytest.approx(2 / 2**10)
+    assert 0.02 < gxlt < 0.05
+    assert table["p_holm"].to_numpy() == pytest.approx([3 * xlt, 3 * xlt, gxlt])
+
+
+def test_filters_before_it_tests():
+    # tested on the whole set and read off for XLT, the difference would have the other sign
+    table = compare_systems(long_table(system_scores()), "base", resamples=99).set_index("task")
+    assert table.loc["xlt", "low"] > 0 > table.loc["gxlt", "high"]
+
+
+def test_seeds_are_averaged_not_counted():
+    one = long_table(system_scores())
+    copies = pd.concat([one.assign(seed=one["seed"] + shift) for shift in (0, 10, 20)])
+    columns = ["n", "difference", "low", "high", "p_bootstrap", "p_wilcoxon", "p_holm"]
+    expected = compare_systems(one, "base", resamples=99)
+    result = compare_systems(copies, "base", resamples=99)
+    pd.testing.assert_frame_equal(result[columns], expected[columns])
+    assert result["seeds"].tolist() == [6, 6, 6]
+
+
+def test_value_em():
+    scores = {("base", 0): dict.fromkeys(KEYS, 0.5), ("skd", 0): dict.fromkeys(KEYS, 1.0)}
+    table = compare_systems(long_table(scores), "base", value="em", resamples=99)
+    assert table["difference"].tolist() == [100.0, 100.0, 100.0]
+
+
+def test_by_language_adjusts_over_the_languages():
+    table = compare_systems(long_table(system_scores()), "base", by="context_lang", resamples=99)
+    assert table[["task", "context_lang"]].to_numpy().tolist() == [
+        [task, language] for task in ("xlt", "gxlt_off_diagonal", "gxlt") for language in ("en", "de")
+    ]
+    assert table["n"].tolist() == [5, 5, 5, 5, 10, 10]
+    assert table["difference"].to_numpy() == pytest.approx([10, 10, -20, -20, -5, -5])
+    assert table["p_wilcoxon"][:2].to_numpy() == pytest.approx([2 / 32, 2 / 32])
+    assert table["p_holm"][:2].to_numpy() == pytest.approx(
+        [4 / 32, 4 / 32]
+    )  # a family of two languages, not of six rows
+
+
+def test_by_language_separates_question_and_context():
+    scores = {("base", 0): dict.fromkeys(KEYS, 0.5), ("skd", 0): {k: 0.9 if k[1] == "de" else 0.5 for k in KEYS}}
+    by = {name: compare_systems(long_table(scores), "base", by=name, resamples=99) for name in KEY[1:]}
+    assert by["question_lang"]["difference"][:4].to_numpy() == pytest.approx([0, 40, 0, 40])
+    assert by["context_lang"]["difference"][:4].to_numpy() == pytest.approx([0, 40, 40, 0])
+    assert by["question_lang"]["p_wilcoxon"][0] == 1.0
+
+
+def test_rows_do_not_depend_on_the_order_of_the_scores():
+    scores = system_scores()
+    scores["ce", 0] = {key: 0.01 * rank for rank, key in enumerate(KEYS)}
+    table = pd.concat([long_table(scores, name) for name in ("xquad", "mlqa")])
+    expected = compare_systems(table, "base", resamples=99)
+    assert (
+        expected[["set", "system"]].to_numpy().tolist()
+        == [["mlqa", "ce"], ["mlqa", "skd"]] * 3
+        + [
+            ["xquad", "ce"],
+            ["xquad", "skd"],
+        ]
+        * 3
+    )
+    # Holm's family is one set: two systems in three tasks
+    assert expected["p_holm"].max() <= 1
+    pd.testing.assert_series_equal(expected["p_holm"][:6], holm(expected["p_wilcoxon"][:6]), check_names=False)
+    pd.testing.assert_frame_equal(compare_systems(table.sample(frac=1, random_state=0), "base", resamples=99), expected)
+    categories = {name: "category" for name in ("system", "set", *KEY)}
+    result = compare_systems(table.astype(categories), "base", resamples=99)
+    pd.testing.assert_frame_equal(result, expected, check_dtype=False)
+
+
+def test_set_with_same_language_pairs_only():
+    same = [key for key in KEYS if key[1] == key[2]]
+    scores = {("base", 0): dict.fromkeys(same, 0.5), ("skd", 0): dict.fromkeys(same, 0.6)}
+    assert compare_systems(long_table(scores, "tydiqa"), "base", resamples=99)["task"].tolist() == ["xlt"]
+
+
+def changed(**columns):
+    return long_table(system_scores()).assign(**columns)
+
+
+@pytest.mark.parametrize(
+    ("table", "baseline", "options", "message"),
+    [
+        (changed(), "base", {"value": "f2"}, "value must be 'f1' or 'em', got 'f2'"),
+        (changed(), "base", {"by": "id"}, "by must be None, 'question_lang' or 'context_lang', got 'id'"),
+        (
+            changed().drop(columns="set"),
+            "base",
+            {},
+            "scores lacks the column(s) set; found system, seed, id, question_lang, context_lang, em, f1",
+        ),
+        (changed(), "ce", {}, "the baseline 'ce' is not one of the systems 'base', 'skd'"),
+        (
+            changed(system="base", seed=range(60)),
+            "base",
+            {},
+            "the baseline 'base' is the only system in scores; add one to compare it with",
+        ),
+        (changed(f1=50.0), "base", {}, "f1 must lie in 0..1, got 50.0 in row 0; divide points by 100"),
+        (changed(set=None), "base", {}, "scores has empty cells in the column(s) set; every row needs its key"),
+        (
+            pd.concat([changed(), changed().iloc[:1]]),
+            "base",
+            {},
+            "scores has more than one row for system 'base', seed 0, set 'mlqa', id 'q0', question_lang 'en', "
+            "context_lang 'en'; was a run read twice?",
+        ),
+        (
+            changed().iloc[:-1],
+            "base",
+            {},
+            "set 'mlqa', system 'skd': 2 seeds, but 1 of them scored ('q4', 'de', 'de'); every seed must score the "
+            "same questions and language pairs",
+        ),
+        (
+            changed().iloc[1:],
+            "base",
+            {},
+            "system 'skd' on set 'mlqa' and system 'base' on set 'mlqa' must have the same keys; 1 only in system "
+            "'skd' on set 'mlqa': ('q0', 'en', 'en'). Filter both to the same questions and language pairs, or score "
+            "the missing ones as 0",
+        ),
+        (
+            pd.concat([changed(), changed(set="xquad").query("system == 'skd'")]),
+            "base",
+            {},
+            "set 'xquad' has no scores of 'base'; evaluate them on it, or leave out the set or the systems",
+        ),
+    ],
+)
+def test_wrong_tables(table, baseline, options, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below
+        compare_systems(table, baseline, resamples=9, **options)
+    assert str(caught.value) == message
+
+
+def test_unknown_language():
+    with pytest.raises(DataError, match=r"^unknown language 'xx': expected one of en, es, "):
+        compare_systems(changed().replace({"question_lang": {"en": "xx"}}), "base", by="question_lang", resamples=9)

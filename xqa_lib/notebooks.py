@@ -1,0 +1,97 @@
+"""Run a notebook with papermill, strictly: undeclared parameters are errors, the page appears whole or not at all."""
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+import papermill
+
+from .errors import DataError
+from .files import write_text
+
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+
+
+def declared_parameters(path):
+    """Name -> default (Python source) of the parameters that a notebook declares in its cell tagged `parameters`."""
+    declared = papermill.inspect_notebook(str(path))
+    return {name: entry["default"] for name, entry in declared.items()}
+
+
+def execute(name, output, parameters):
+    """Execute `notebooks/<name>.ipynb` and write the executed notebook to `output`.
+
+    The kernel's error stream (progress bars, warnings) goes to this process' own and is left out of the page, and so
+    are timestamps and paths: what remains are results.
+
+    Args:
+        name: file name without ending, such as "03_sampling", or a path to a notebook.
+        output: path of the executed notebook.
+        parameters: name -> value; strings are read as numbers, booleans or null where they look like it, as papermill
+            does for its option -p.
+
+    Raises:
+        DataError: no such notebook, a parameter that it does not declare, or an error in a cell. After an error
+            in a cell the page so far is left beside `output` with the ending `.failed.ipynb`.
+    """
+    source = Path(name) if str(name).endswith(".ipynb") else FOLDER / f"{name}.ipynb"
+    if not source.is_file():
+        known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.ipynb")))
+        raise DataError(f"{name}: no such notebook; expected a path or one of {known}")
+    declared = declared_parameters(source)
+    unknown = [key for key in parameters if key not in declared]
+    if unknown:
+        raise DataError(
+            f"{source.name} does not declare the parameter {', '.join(unknown)}; it declares "
+            f"{', '.join(declared) or 'none'}"
+        )
+    output = Path(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    failed = output.with_suffix(".failed.ipynb")
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}-") as folder:
+        page = Path(folder) / output.name
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(page),
+                parameters={key: _value(value) for key, value in parameters.items()},
+                kernel_name="python3",
+                progress_bar=False,
+                stderr_file=sys.stderr,
+                cwd=str(FOLDER.parent),
+            )
+        except papermill.PapermillExecutionError as error:
+            page.replace(failed)
+            raise DataError(
+                f"{source.name}, cell {error.exec_count}: {error.ename}: {_plain(error.evalue)} (see {failed})"
+            ) from None
+        write_text(output, nbformat.writes(_page(nbformat.read(page, as_version=4))) + "\n")
+    failed.unlink(missing_ok=True)
+
+
+def _plain(text):
+    return re.sub(r"\x1b\[[0-9;]*m", "", str(text)).strip()
+
+
+def _value(text):
+    if not isinstance(text, str):
+        return text
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return {"true": True, "false": False, "null": None}.get(text.lower(), text)
+
+
+def _page(notebook):
+    """The executed notebook without what differs from run to run: progress on the error stream, times, local paths."""
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+    return notebook

@@ -1,0 +1,375 @@
+"""The report of a study: tables, figures and metrics, all computed from the files that the stages left.
+
+Nothing here is typed in: a number in `reports/` is read from a score file, a training log or a run record.
+"""
+
+import json
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from . import evaluation, figures, preparation, significance, stages
+from .files import atomic_folder, write_json, write_text
+from .stages import ZERO_SHOT
+
+RANDOM = "random-span"
+LABELS = {ZERO_SHOT: "zero-shot", RANDOM: "random span"}
+TASK_NAMES = {
+    "xlt": "same language (XLT)",
+    "gxlt": "all pairs (G-XLT)",
+    "gxlt_off_diagonal": "across languages (G-XLT off-diagonal)",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report is made of.
+
+    Attributes:
+        params: `params.Params`.
+        scores: a row per question, language pair and run: columns system, seed and `evaluation.COLUMNS`.
+        table: mean and standard deviation over seeds of each set, task and system, in points.
+        against_zero_shot, against_ce: paired comparisons (`significance.compare_systems`).
+        by_language: XLT scores per language.
+        minutes: training minutes and examples of each run.
+        logs: (method, seed) -> training log.
+        leakage: overlap of training and evaluation data.
+    """
+
+    params: object
+    scores: pd.DataFrame
+    table: pd.DataFrame
+    against_zero_shot: pd.DataFrame
+    against_ce: pd.DataFrame
+    by_language: pd.DataFrame
+    minutes: pd.DataFrame
+    logs: dict
+    leakage: pd.DataFrame
+
+
+def label(params, system):
+    """How a system is named in figures and tables."""
+    return LABELS.get(system) or params.methods[system].label
+
+
+def load_scores(params):
+    """All score files of a study in one table, with random spans: columns system, seed, and `evaluation.COLUMNS`."""
+    tables = [evaluation.read_scores(stages.scores_file(params, ZERO_SHOT)).assign(system=ZERO_SHOT, seed=0)]
+    for method in params.trained:
+        for seed in params.seeds:
+            path = stages.scores_file(params, stages.system_name(method, seed))
+            tables.append(evaluation.read_scores(path).assign(system=method, seed=seed))
+    tables.append(stages.random_span_scores(params).assign(system=RANDOM, seed=0))
+    return pd.concat(tables, ignore_index=True)
+
+
+def build(params):
+    """Compute everything that a report shows.
+
+    Args:
+        params: `params.Params` of a study whose stages have run.
+
+    Returns:
+        `Report`.
+    """
+    scores = load_scores(params)
+    trained = scores[scores["system"] != RANDOM]
+    return Report(
+        params=params,
+        scores=scores,
+        table=score_table(params, scores),
+        against_zero_shot=_labelled(params, significance.compare_systems(trained, ZERO_SHOT)),
+        against_ce=_labelled(params, significance.compare_systems(trained[trained["system"] != ZERO_SHOT], "ce"))
+        if "ce" in params.trained and len(params.trained) > 1
+        else pd.DataFrame(),
+        by_language=language_table(params, trained),
+        minutes=run_table(params),
+        logs={
+            (method, seed): pd.read_csv(stages.student_folder(params, method, seed) / "training_log.csv")
+            for method in params.trained
+            for seed in params.seeds
+        },
+        leakage=pd.read_csv(params.data_folder / "leakage.csv"),
+    )
+
+
+def _labelled(params, table):
+    return table.assign(label=[label(params, system) for system in table["system"]])
+
+
+def score_table(params, scores):
+    """Mean and standard deviation over seeds: set, task, system, label, em, em_sd, f1, f1_sd, seeds, pairs, questions.
+
+    The standard deviation (n - 1) is over seeds and missing where there is one run only.
+    """
+    rows = []
+    for (system, seed), part in scores.groupby(["system", "seed"], sort=False):
+        rows.append(evaluation.summary(part).assign(system=system, seed=seed))
+    runs = pd.concat(rows, ignore_index=True)
+    table = runs.groupby(["set", "task", "system"], sort=False).agg(
+        em=("em", "mean"),
+        em_sd=("em", "std"),
+        f1=("f1", "mean"),
+        f1_sd=("f1", "std"),
+        seeds=("seed", "size"),
+        pairs=("pairs", "first"),
+        questions=("questions", "first"),
+    )
+    return _labelled(params, table.reset_index())
+
+
+def language_table(params, scores):
+    """XLT scores per language, mean over seeds: set, language, system, label, em, f1 (points), questions."""
+    same = evaluation.of_task(scores, "xlt")
+    grouped = same.groupby(["set", "context_lang", "system", "seed"], sort=False)[["em", "f1"]].mean() * 100
+    table = grouped.groupby(["set", "context_lang", "system"], sort=False).mean().reset_index()
+    return _labelled(params, table.rename(columns={"context_lang": "language"}))
+
+
+def run_table(params):
+    """Each trained model: system, seed, examples, optimiser steps, minutes, weights (first 12 digits of their hash)."""
+    folders = [("reader (English)", 0, stages.reader_folder(params))]
+    folders += [
+        (label(params, method), seed, stages.student_folder(params, method, seed))
+        for method in params.trained
+        for seed in params.seeds
+    ]
+    rows = []
+    for name, seed, folder in folders:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        steps = len(pd.read_csv(folder / "training_log.csv"))
+        examples = sum(phase["examples"] for phase in record["phases"].values())
+        rows.append((name, seed, examples, steps, record["minutes"], record["weights"][:12]))
+    return pd.DataFrame(rows, columns=["model", "seed", "examples", "steps", "minutes", "weights"])
+
+
+def metrics(report):
+    """The numbers that DVC compares between commits: set -> task -> system -> EM and F1 in points, mean over seeds."""
+    tree = {}
+    for row in report.table.itertuples():
+        entry = tree.setdefault(row.set, {}).setdefault(row.task, {})
+        entry[row.system] = {"em": round(row.em, 4), "f1": round(row.f1, 4)}
+    return tree
+
+
+def mean_matrix(report, name, system, *, value="f1"):
+    """The language matrix of one set and system, mean over seeds, in points."""
+    part = report.scores[(report.scores["system"] == system) & (report.scores["set"] == name)]
+    # every seed has the same questions, so that the mean over all rows is the mean of the seeds' means
+    return evaluation.matrix(part, name, value=value)
+
+
+def draw(report):
+    """All figures of a report: name -> matplotlib figure."""
+    params = report.params
+    drawn = {}
+    for name in params.data.evaluation_sets:
+        table = report.table[report.table["set"] == name]
+        zero_shot = mean_matrix(report, name, ZERO_SHOT)
+        if (table["task"] == "gxlt_off_diagonal").any():
+            drawn[f"{name}-heatmaps"] = _heatmaps(report, name, zero_shot)
+        drawn[f"{name}-methods"] = _methods(report, name)
+        drawn[f"{name}-languages"] = _languages(report, name)
+    drawn["training-curves"] = _curves(report)
+    return drawn
+
+
+def _heatmaps(report, name, zero_shot):
+    systems = report.params.trained
+    figure, axes = plt.subplots(1, 1 + len(systems), figsize=(5.2 * (1 + len(systems)), 4.6), layout="constrained")
+    figures.gxlt_heatmap(zero_shot, ax=axes[0])
+    axes[0].set_title("zero-shot")
+    for ax, system in zip(axes[1:], systems, strict=True):
+        figures.gxlt_heatmap(mean_matrix(report, name, system) - zero_shot, ax=ax, difference=True)
+        ax.set_title(f"{label(report.params, system)}: change from zero-shot")
+    figure.suptitle(f"{name}: F1 by question and context language, mean over {len(report.params.seeds)} seeds")
+    return figure
+
+
+def _methods(report, name):
+    rows = []
+    part = report.scores[(report.scores["set"] == name) & (report.scores["system"] != RANDOM)]
+    for (system, seed), scores in part.groupby(["system", "seed"], sort=False):
+        for row in evaluation.summary(scores).itertuples():
+            rows.append({"label": label(report.params, system), "task": row.task, "seed": seed, "f1": row.f1})
+    runs = pd.DataFrame(rows)
+    runs = runs[runs["task"] != "gxlt"]
+    differences = report.against_zero_shot
+    tasks = [task for task in ("xlt", "gxlt_off_diagonal") if (runs["task"] == task).any()]
+    figure, axes = plt.subplots(1, 1 + len(tasks), figsize=(5 * (1 + len(tasks)), 3.6), layout="constrained")
+    figures.scores_by_method(runs, ax=axes[0])
+    axes[0].set_title(name)
+    for ax, task in zip(axes[1:], tasks, strict=True):
+        figures.method_intervals(differences[(differences["set"] == name) & (differences["task"] == task)], ax=ax)
+        ax.set_title(f"{TASK_NAMES[task]}: change from zero-shot")
+    return figure
+
+
+def _languages(report, name):
+    figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    figures.xlt_by_language(report.by_language[report.by_language["set"] == name], ax=ax)
+    ax.set_title(f"{name}: question and context in the same language")
+    return figure
+
+
+def _curves(report):
+    first = report.params.seeds[0]
+    methods = [m for m in report.params.trained if report.params.methods[m].coefficient] or report.params.trained[:1]
+    figure, axes = plt.subplots(len(methods), 3, figsize=(12, 2.8 * len(methods)), squeeze=False, layout="constrained")
+    for row, method in zip(axes, methods, strict=True):
+        log = report.logs[method, first]
+        columns = [name for name in ("ce", "kl", "coefficient") if name in log]
+        figures.training_curves(log, columns=columns, axes=row[: len(columns)])
+        for ax in row[len(columns) :]:
+            ax.set_axis_off()
+        row[0].set_title(f"{label(report.params, method)}, seed {first}")
+    return figure
+
+
+def write(report, drawn):
+    """Write metrics.json, tables/ (CSV and Markdown), figures/ (SVG and PNG) and README.md to the report's folder.
+
+    Args:
+        report: `Report`.
+        drawn: name -> figure, as `draw` returns.
+    """
+    folder = report.params.reports_folder
+    tables = {
+        "scores": report.table,
+        "against-zero-shot": report.against_zero_shot,
+        "against-ce": report.against_ce,
+        "by-language": report.by_language,
+        "runs": report.minutes,
+        "leakage": report.leakage,
+    }
+    with atomic_folder(folder / "tables") as out:
+        for name, table in tables.items():
+            write_text(out / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+    with atomic_folder(folder / "figures") as out:
+        for name, figure in drawn.items():
+            figures.save(figure, out / name)
+    write_json(folder / "metrics.json", metrics(report))
+    write_text(folder / "README.md", page(report, drawn))
+
+
+def page(report, drawn):
+    """The text of the report's README: every table and figure with what it shows."""
+    params = report.params
+    development, *others = params.data.evaluation_sets
+    lines = [
+        f"# Results of the study `{params.study}`",
+        "",
+        "Generated by the stage `report`; do not edit. Scores are in points (0 to 100), means over the language pairs "
+        f"of a set, then over {len(params.seeds)} seeds ({', '.join(map(str, params.seeds))}); ± is the standard "
+        f"deviation over seeds. `{development}` is the development set, the only one on which hyper-parameters may be "
+        f"chosen; nothing was chosen on {', '.join(f'`{name}`' for name in others) or 'any other set'}. "
+        "*Random span* is a reader that understands nothing.",
+        "",
+    ]
+    for name in params.data.evaluation_sets:
+        part = report.table[report.table["set"] == name]
+        first = part.iloc[0]
+        metric = "MLQA" if preparation.metric_of(name) == "mlqa" else "SQuAD v1.1"
+        questions = f"{first['questions']:,} questions with question and context in one language; metric: {metric}."
+        lines += [f"## {name}", "", questions]
+        lines += ["", markdown_scores(part), ""]
+        for kind, caption in (
+            ("heatmaps", "Rows: language of the question; columns: language of the passage."),
+            (
+                "methods",
+                "Dots: seeds. Intervals: 95% paired bootstrap over questions, all language pairs of an id together.",
+            ),
+            ("languages", "Same-language scores by language, mean over seeds."),
+        ):
+            if f"{name}-{kind}" in drawn:
+                lines += [f"![{caption}](figures/{name}-{kind}.png)", "", caption, ""]
+    lines += ["## Are the differences real?", ""]
+    lines += [
+        "Pairs are matched by question id, question language and context language and averaged over seeds before the "
+        "test; intervals are 95% paired bootstrap intervals that resample whole ids; p is from the Wilcoxon "
+        "signed-rank test, adjusted by Holm within a set.",
+        "",
+        markdown_comparison(report.against_zero_shot, "zero-shot"),
+        "",
+    ]
+    if len(report.against_ce):
+        lines += [markdown_comparison(report.against_ce, "CE"), ""]
+    lines += [
+        "## Training",
+        "",
+        "![Loss terms and coefficient over training; dashed lines: a new generation](figures/training-curves.png)",
+        "",
+        _markdown(report.minutes),
+        "",
+        "## What the training data have seen of the evaluation data",
+        "",
+        _markdown(report.leakage),
+        "",
+        "Tables as CSV: [`tables/`](tables). Executed notebooks: [`notebooks/`](notebooks).",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _markdown(table, digits=1):
+    """A DataFrame as a Markdown table; numbers with `digits` decimals, whole numbers without."""
+    if not len(table):
+        return "(none)"
+
+    def cell(value):
+        if isinstance(value, float):
+            return "" if value != value else f"{value:.{digits}f}"
+        return str(value)
+
+    head = "| " + " | ".join(map(str, table.columns)) + " |"
+    rule = "|" + "---|" * len(table.columns)
+    body = ["| " + " | ".join(map(cell, row)) + " |" for row in table.itertuples(index=False)]
+    return "\n".join([head, rule, *body])
+
+
+def markdown_scores(part):
+    """One set's score table as Markdown: a row per system, EM and F1 of each task as mean ± standard deviation."""
+    rows = []
+    for name in dict.fromkeys(part["label"]):
+        row = {"": name}
+        for task in evaluation.TASKS:
+            found = part[(part["label"] == name) & (part["task"] == task)]
+            for value in ("em", "f1") if len(found) else ():
+                mean, deviation = found.iloc[0][value], found.iloc[0][f"{value}_sd"]
+                row[f"{TASK_NAMES[task]} {value.upper()}"] = f"{mean:.1f}" + (
+                    f" ± {deviation:.1f}" if deviation == deviation else ""
+                )
+        rows.append(row)
+    return _markdown(pd.DataFrame(rows).fillna(""))
+
+
+def markdown_comparison(table, baseline):
+    """Paired comparisons as Markdown; difference and interval in points of F1."""
+    shown = pd.DataFrame(
+        {
+            "set": table["set"],
+            "task": [TASK_NAMES[task] for task in table["task"]],
+            f"against {baseline}": table["label"],
+            "n": table["n"],
+            "F1 difference": [f"{value:+.1f}" for value in table["difference"]],
+            "95% interval": [f"[{a:+.1f}, {b:+.1f}]" for a, b in zip(table["low"], table["high"], strict=True)],
+            "p (Holm)": ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in table["p_holm"]],
+        }
+    )
+    return _markdown(shown)
+
+
+def score_overview(report):
+    """The score table as people read it: rows set, task, system; columns EM and F1 with their deviations over seeds."""
+    table = report.table.assign(task=[TASK_NAMES[task] for task in report.table["task"]])
+    shown = table.set_index(["set", "task", "label"])[["em", "em_sd", "f1", "f1_sd", "seeds", "pairs"]]
+    return shown.round(1)
+
+
+def shown(comparison):
+    """The columns of a comparison that people read: difference and interval in points of F1, adjusted p."""
+    if not len(comparison):
+        return comparison
+    table = comparison.set_index(["set", "task", "label"])[["n", "difference", "low", "high", "p_wilcoxon", "p_holm"]]
+    return table.round({"difference": 1, "low": 1, "high": 1, "p_wilcoxon": 4, "p_holm": 4})
