@@ -56,7 +56,9 @@ def _styled(draw):
 
 
 def _axes(ax, width, height):
-    return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
+    # No layout engine: `save` and notebooks crop to what is drawn, and a layout that is solved anew at every drawing
+    # moves a little each time, so that the same figure saved twice had other bytes.
+    return plt.subplots(figsize=(width, height))[1] if ax is None else ax
 
 
 def _need(table, columns, name):
@@ -131,8 +133,9 @@ def _language_heatmap(matrix, texts, ax, label, **colours):
 
 
 def _signed(value):
-    text = f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0 turns -0.0 into 0.0
-    return text.lstrip("+") if float(f"{value:.1f}") == 0 else text
+    """One decimal with its sign; no sign for what rounds to zero."""
+    rounded = round(value, 1)
+    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
 
 
 @_styled
@@ -335,7 +338,7 @@ def training_curves(log, *, columns=("ce", "kl", "coefficient"), axes=None):
         _need(log, columns, "log")
     if axes is None:
         height = 0.7 + 1.3 * len(drawn)
-        axes = plt.subplots(len(drawn), figsize=(6.5, height), sharex=True, squeeze=False, layout="constrained")[1]
+        axes = plt.subplots(len(drawn), figsize=(6.5, height), sharex=True, squeeze=False)[1]
     axes = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
     if len(axes) != len(drawn):
         raise ValueError(f"expected {len(drawn)} axes, one for each of {', '.join(drawn)}, got {len(axes)}")
@@ -384,8 +387,8 @@ def loss_curve(log, *, ax=None):
 def save(figure_or_ax, path_without_suffix):
     """Write a figure as `<path>.svg` and `<path>.png` (200 dots per inch), each complete or not at all.
 
-    The bytes depend on the figure and the versions of matplotlib and its libraries alone: no date, no random ids.
-    The figure stays open.
+    The bytes depend on the figure and the versions of matplotlib and its libraries alone: no date, no random ids. (A
+    figure with a layout engine moves a little at every drawing; those of this module have none.) The figure stays open.
 
     Args:
         figure_or_ax: a figure, axes, or array of axes of one figure.

@@ -87,6 +87,7 @@ class Encoder:
     max_positions: int
     dropout: float
     steps: int  # optimiser steps of masked-language modelling
+    sequence_length: int  # tokens of a pre-training sequence
     batch_size: int
     learning_rate: float
     mask_probability: float

@@ -31,14 +31,21 @@ def pretrain(model, tokenizer, texts, *, encoder, output_dir):
 
     Args:
         model: `BertForMaskedLM`.
-        texts: list of strings, each one sequence; longer ones are cut at the model's limit.
+        texts: list of strings; each is cut into pieces of at most `encoder.sequence_length` tokens.
         encoder: `params.Encoder` (steps, batch size, learning rate, mask probability, seed).
         output_dir: a scratch folder for the trainer; nothing is saved in it.
 
     Returns:
         The trainer's log: list of {"step", "loss", "learning_rate", ...}.
     """
-    ids = tokenizer(texts, truncation=True, max_length=encoder.max_positions, return_token_type_ids=False)["input_ids"]
+    # Short pieces: attention within a sentence or two is most of what there is to learn, and several times cheaper.
+    ids = tokenizer(
+        texts,
+        truncation=True,
+        max_length=encoder.sequence_length,
+        return_overflowing_tokens=True,
+        return_token_type_ids=False,
+    )["input_ids"]
     dataset = Dataset.from_dict({"input_ids": ids, "length": [len(row) for row in ids]})
     arguments = TrainingArguments(
         output_dir=str(output_dir),

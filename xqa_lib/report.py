@@ -177,7 +177,7 @@ def draw(report):
 
 def _heatmaps(report, name, zero_shot):
     systems = report.params.trained
-    figure, axes = plt.subplots(1, 1 + len(systems), figsize=(5.2 * (1 + len(systems)), 4.6), layout="constrained")
+    figure, axes = plt.subplots(1, 1 + len(systems), figsize=(5.2 * (1 + len(systems)), 4.6))
     figures.gxlt_heatmap(zero_shot, ax=axes[0])
     axes[0].set_title("zero-shot")
     for ax, system in zip(axes[1:], systems, strict=True):
@@ -197,7 +197,7 @@ def _methods(report, name):
     runs = runs[runs["task"] != "gxlt"]
     differences = report.against_zero_shot
     tasks = [task for task in ("xlt", "gxlt_off_diagonal") if (runs["task"] == task).any()]
-    figure, axes = plt.subplots(1, 1 + len(tasks), figsize=(5 * (1 + len(tasks)), 3.6), layout="constrained")
+    figure, axes = plt.subplots(1, 1 + len(tasks), figsize=(5 * (1 + len(tasks)), 3.6))
     figures.scores_by_method(runs, ax=axes[0])
     axes[0].set_title(name)
     for ax, task in zip(axes[1:], tasks, strict=True):
@@ -207,7 +207,7 @@ def _methods(report, name):
 
 
 def _languages(report, name):
-    figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+    figure, ax = plt.subplots(figsize=(7, 3.6))
     figures.xlt_by_language(report.by_language[report.by_language["set"] == name], ax=ax)
     ax.set_title(f"{name}: question and context in the same language")
     return figure
@@ -216,7 +216,7 @@ def _languages(report, name):
 def _curves(report):
     first = report.params.seeds[0]
     methods = [m for m in report.params.trained if report.params.methods[m].coefficient] or report.params.trained[:1]
-    figure, axes = plt.subplots(len(methods), 3, figsize=(12, 2.8 * len(methods)), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(len(methods), 3, figsize=(12, 2.8 * len(methods)), squeeze=False)
     for row, method in zip(axes, methods, strict=True):
         log = report.logs[method, first]
         columns = [name for name in ("ce", "kl", "coefficient") if name in log]

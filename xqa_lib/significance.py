@@ -263,9 +263,8 @@ def _mean_over_seeds(scores, value):
     repeated = scores.duplicated([*columns, "seed"])
     if repeated.any():
         row = scores.loc[repeated, ["system", "seed", "set", *KEY]].iloc[0]
-        raise ValueError(
-            f"scores has more than one row for {', '.join(f'{k} {v!r}' for k, v in row.items())}; was a run read twice?"
-        )
+        place = ", ".join(f"{name} {cell}" for name, cell in row.items())
+        raise ValueError(f"scores has more than one row for {place}; was a run read twice?")
     groups = scores.groupby(columns, observed=True)[value]
     counts = groups.size()
     seeds = scores.groupby(["set", "system"], observed=True)["seed"].nunique()
