@@ -207,6 +207,13 @@ class DistillationTrainer(Trainer):
         super().log(logs, start_time)
 
 
+def set_hidden_dropout(model, probability):
+    """Set the dropout of a model's hidden states; that of its attention weights stays."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Dropout) and not name.endswith(("self.dropout", "attention.dropout")):
+            module.p = probability
+
+
 def train_reader(model, tokenizer, examples, *, features, optimisation, method, generations, seed, output_dir):
     """Train a reader on examples, by cross-entropy or by self-distillation.
 
@@ -230,6 +237,8 @@ def train_reader(model, tokenizer, examples, *, features, optimisation, method, 
         raise ValueError("no training examples; is the sampled set empty?")
     if optimisation.epochs % generations:
         raise ValueError(f"{optimisation.epochs} epochs cannot be shared out among {generations} generations")
+    if optimisation.dropout is not None:
+        set_hidden_dropout(model, optimisation.dropout)
     arguments = TrainingArguments(
         output_dir=str(output_dir),
         num_train_epochs=optimisation.epochs,
@@ -239,6 +248,7 @@ def train_reader(model, tokenizer, examples, *, features, optimisation, method, 
         warmup_steps=optimisation.warmup,
         lr_scheduler_type="linear",
         weight_decay=0.0,
+        adam_beta2=optimisation.beta2,
         max_grad_norm=1.0,
         bf16=optimisation.bf16,
         train_sampling_strategy="group_by_length",

@@ -652,6 +652,7 @@ class _Drawn:
     subject: tuple
     relations: tuple[str, ...]
     values: Mapping[str, object]
+    introduced: bool = True  # does a sentence present the subject first?
 
 
 def _draw(*, paragraphs, seed, split, language=None, short=False):
@@ -674,7 +675,10 @@ def _draw(*, paragraphs, seed, split, language=None, short=False):
                 break
         used.add(subject)
         values = _draw_values(stream, entity, kinds, split, language, taken)
-        yield _Drawn(split, number, entity, subject, tuple(stream.shuffled(values)), values)
+        relations = tuple(stream.shuffled(values))
+        if short:
+            relations = relations[:2]
+        yield _Drawn(split, number, entity, subject, relations, values, introduced=not short)
 
 
 # ---------------------------------------------------------------------------------------------- paragraphs
@@ -742,8 +746,9 @@ def _render(data, drawn, choose, asked):
         asked: relations whose questions become examples.
     """
     subject = _spell(data, drawn.subject)
-    pieces = [choose(data.introductions[drawn.entity]).replace("{subject}", subject)]
-    length = len(pieces[0])
+    introduction = choose(data.introductions[drawn.entity]).replace("{subject}", subject)
+    pieces = [introduction] if drawn.introduced else []
+    length = len(introduction) if drawn.introduced else -len(data.sentence_separator)
     facts, questions = [], []
     for relation in drawn.relations:
         kind = RELATIONS[drawn.entity][relation]
@@ -787,8 +792,8 @@ def generate(*, paragraphs, languages, seed, split, wordings="training", questio
         split: one of SPLITS.
         wordings: "training" draws from the first two wordings of every list, "evaluation" from all three.
         questions_per_paragraph: at most so many questions, the same ones in all languages; None for all.
-        short: paragraphs of two or three facts, all of one kind, instead of five to nine: a curriculum's first part,
-            in which nothing but the words of question and statement tells the answer.
+        short: paragraphs of two facts of one kind and nothing else, instead of five to nine facts: the first part of a
+            curriculum, in which nothing but the words of question and statement tells the answer.
     Returns:
         dict language -> list of `Paragraph`, in the order of `languages`.
     Raises:

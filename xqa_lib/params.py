@@ -15,7 +15,8 @@ import yaml
 from . import languages
 from .errors import DataError
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+ROOT = Path(__file__).resolve().parent.parent  # of the repository: folders of a study are relative to it
+CONF = ROOT / "conf"
 PROFILES = ("embedded", "xquad", "paper")
 SIZES = ("full", "smoke")
 
@@ -112,6 +113,8 @@ class Optimisation:
     accumulation: int  # batches per optimiser step
     learning_rate: float
     warmup: float  # share of the steps
+    dropout: float | None  # of hidden states in this run; null: what the model's configuration says
+    beta2: float  # AdamW's decay of squared gradients
     bf16: bool  # autocast to bfloat16; needs hardware for it
     seed: int
 
@@ -123,6 +126,7 @@ class Optimisation:
             f"{self.accumulation}",
         )
         _check(0 <= self.warmup < 1, f"warmup must be in [0, 1), got {self.warmup}")
+        _check(self.dropout is None or 0 <= self.dropout < 1, f"dropout must be in [0, 1) or null, got {self.dropout}")
 
 
 @dataclass(frozen=True)
@@ -222,17 +226,17 @@ class Params:
     @property
     def data_folder(self):
         """`Path` of the prepared data."""
-        return Path(self.paths.data)
+        return ROOT / self.paths.data
 
     @property
     def runs_folder(self):
         """`Path` of encoder, readers, students and scores."""
-        return Path(self.paths.runs)
+        return ROOT / self.paths.runs
 
     @property
     def reports_folder(self):
         """`Path` of the report."""
-        return Path(self.paths.reports)
+        return ROOT / self.paths.reports
 
     def method(self, name):
         """The method of this name; raises DataError naming the known ones."""
@@ -300,7 +304,8 @@ def load_params(source):
     """Load and check parameters.
 
     Args:
-        source: a YAML file such as `params.yaml`, or "profile/size" such as "embedded/smoke", composed from `conf/`.
+        source: a YAML file such as `params.yaml`, in the current folder or the repository's; or "profile/size" such
+            as "embedded/smoke", composed from `conf/`.
 
     Returns:
         `Params`.
@@ -312,7 +317,7 @@ def load_params(source):
     if profile in PROFILES:
         text = compose(profile, size or "full")
     else:
-        path = Path(source)
+        path = next((path for path in (Path(source), ROOT / source) if path.is_file()), Path(source))
         _check(
             path.is_file(),
             f"{source}: no such parameter file, nor one of the profiles {', '.join(PROFILES)} (as in paper/smoke)",

@@ -68,7 +68,7 @@ def evaluation_set(name):
 
 
 def prepare(params):
-    """Write the data of a study to `params.paths.data`, whole or not at all.
+    """Write the data of a study to `params.data_folder`, whole or not at all.
 
     Args:
         params: `params.Params`.
@@ -82,7 +82,7 @@ def prepare(params):
     roles = _factbook(params) if params.data.source == "factbook" else _real(params)
     text, curriculum, reader, parallel, evaluation = roles
     leaks = leakage_table(reader, parallel, evaluation)
-    with atomic_folder(params.paths.data) as folder:
+    with atomic_folder(params.data_folder) as folder:
         for language, lines in text.items():
             write_text(folder / "text" / f"{language}.txt", "".join(" ".join(line.split()) + "\n" for line in lines))
         write_squad(folder / "reader" / "train-en.json", reader, version=VERSION)
@@ -187,8 +187,8 @@ def _contexts(params, english, parallel, evaluation):
         if name in english:
             add(english[name])
         elif name == "xquad":
-            for examples in parallel.values():
-                add(examples)
+            for language in parallel:
+                add(corpora.load("xquad", question_lang=language, context_lang=language))
         else:
             corpus = {"mlqa-test": "mlqa-test", "tydiqa-dev": "tydiqa-goldp-dev"}.get(name)
             if corpus is None:

@@ -7,9 +7,9 @@ import subprocess
 import time
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 
 from .files import sha256_of, write_json
+from .params import ROOT
 
 PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "accelerate", "numpy")
 
@@ -33,7 +33,7 @@ def recorded(path, *, inputs=(), **facts):
         path,
         {
             **record,
-            "inputs": {str(file): sha256_of(file) for file in inputs},
+            "inputs": {os.path.relpath(file, ROOT): sha256_of(file) for file in inputs},
             "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
             "git_commit": _git_commit(),
             "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "threads": _threads()},
@@ -51,12 +51,11 @@ def _threads():
 
 def _git_commit():
     """The commit of the sources, "+" appended if they were changed since; None outside a git checkout."""
-    root = Path(__file__).resolve().parent.parent
     try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True)
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
         changed = subprocess.run(
             ["git", "status", "--porcelain", "--", "xqa_lib", "notebooks", "conf"],
-            cwd=root,
+            cwd=ROOT,
             capture_output=True,
             text=True,
         )
