@@ -20,12 +20,13 @@ unexport PYTHONPATH PYTHONHOME
 
 SANITIZE = tests/notebooks/sanitize.cfg
 
-.PHONY: help reproduce test lab lock clean force
+.PHONY: help reproduce test notebooks lab lock clean force
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make reproduce [PROFILE=embedded|xquad|paper]   set up .venv, compose params.yaml, regenerate what changed'
 	@echo 'make test                                       set up .venv, lint, unit tests, notebooks'
+	@echo 'make notebooks                                  execute the notebooks in place, to commit them'
 	@echo 'make lab                                        set up .venv, open the notebooks in JupyterLab'
 	@echo 'make lock [UPGRADE=1]                           write the versions in .venv to requirements.lock'
 	@echo 'make clean                                      remove .venv and caches of tools; data and results stay'
@@ -45,6 +46,10 @@ test: $(INSTALLED)
 	@$(IN_VENV) .venv/bin/ruff format --check .
 	@$(IN_VENV) .venv/bin/python -m pytest tests
 	@$(IN_VENV) .venv/bin/python -m pytest --nbval $(if $(wildcard $(SANITIZE)),--nbval-sanitize-with $(SANITIZE)) notebooks
+
+# Execute the notebooks in place at their small defaults, as they are committed; no progress bars, times or paths stay.
+notebooks: $(INSTALLED)
+	@$(IN_VENV) sh -ec 'for notebook in notebooks/*.ipynb; do python -m xqa_lib notebook "$$notebook" "$$notebook"; done'
 
 lab: $(INSTALLED)
 	@$(IN_VENV) .venv/bin/jupyter lab notebooks

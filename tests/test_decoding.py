@@ -197,6 +197,12 @@ def test_only_the_best_twenty_starts_and_ends_are_combined():
     assert [a.start for a in answers] == [*range(20, 30), *range(10, 20), *range(30, 40), *range(10)]
 
 
+def test_of_equal_logits_the_earlier_are_candidates():
+    windows, contexts = one_window("x" * 300)
+    (answers,) = best_answers(windows, np.zeros((1, 303)), np.zeros((1, 303)), contexts, max_answer_tokens=1)
+    assert [a.start for a in answers] == list(range(20))
+
+
 def test_no_candidate_among_the_best_falls_back_to_all():
     # the best 20 ends all stand before the best 20 starts
     windows, contexts = one_window("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN")

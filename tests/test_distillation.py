@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils.data import SequentialSampler
 from transformers import BertConfig, BertForQuestionAnswering
 
 from xqa_lib import distillation
@@ -440,6 +441,27 @@ def test_seeds(tmp_path, skd_run):
     assert other != after
 
 
+def test_every_epoch_has_every_window_once_in_an_order_of_its_own(tmp_path, monkeypatch):
+    letters = "AWahbn"  # six questions of one token each
+    ids = sorted(token for (token,) in TOKENIZER(list(letters), add_special_tokens=False)["input_ids"])
+    examples = [replace(EXAMPLES[0], question=letter, id=letter) for letter in letters]
+    seen = []
+    original = distillation.span_logits
+
+    def spy(model, inputs):
+        seen.extend(inputs["input_ids"][:, 1].tolist())
+        return original(model, inputs)
+
+    monkeypatch.setattr(distillation, "span_logits", spy)
+    for seed in (1, 1, 2):
+        run(tmp_path, PLAIN, examples=examples, generations=1, seed=seed, accumulation=1)
+    epochs = [seen[first : first + 6] for first in range(0, len(seen), 6)]
+    assert len(epochs) == 9
+    assert all(sorted(epoch) == ids for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+    assert epochs[:3] == epochs[3:6] != epochs[6:]
+
+
 def test_the_seed_also_draws_the_dropout(tmp_path):
     hashes = [
         run(tmp_path / str(n), SKD, model=tiny_model(dropout=0.2), seed=seed, epochs=1, generations=1)[1]
@@ -451,7 +473,11 @@ def test_the_seed_also_draws_the_dropout(tmp_path):
 @pytest.mark.parametrize(
     "method", [PLAIN, SKD, replace(SKD, coefficient="windowed_reciprocal_rank", weighting="example")]
 )
-def test_accumulation_is_a_larger_batch(tmp_path, method):
+def test_accumulation_is_a_larger_batch(tmp_path, monkeypatch, method):
+    # in the order of the data, so that the windows of a step are the same
+    monkeypatch.setattr(
+        distillation.DistillationTrainer, "_get_train_sampler", lambda self, dataset=None: SequentialSampler(dataset)
+    )
     logs = []
     for batch_size, accumulation in ((4, 1), (2, 2)):
         _, _, log, _ = run(tmp_path / str(accumulation), method, batch_size=batch_size, accumulation=accumulation)

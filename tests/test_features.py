@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
@@ -62,13 +63,18 @@ def _xlm_roberta():
 
 
 def _byte_level():
-    """Byte-level BPE with few merges: most characters outside ASCII are two to four tokens with one span."""
+    """Byte-level BPE with few merges: most characters outside ASCII are two to four tokens with one span.
+
+    Its own spans begin with the space before a word.
+    """
     tokens = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     merges = [("Ġ", "w"), ("o", "r"), ("Ġ", "R"), ("ä", "¸"), ("Ù", "ħ"), ("à", "¤"), ("à", "¸")]
     tokens += [first + second for first, second in merges]
     tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    tokenizer.post_processor = processors.RobertaProcessing(
+        ("</s>", 2), ("<s>", 0), trim_offsets=False, add_prefix_space=False
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, **{f"{name}_token": token for name, token in ROBERTA_TOKENS.items()}
     )
@@ -259,6 +265,7 @@ def test_offsets_slice_the_context_to_the_token(kind, language):
         ("xlm-roberta", "cafe\u0301 n", ["caf", "e\u0301", "n", "n"]),  # NFKC makes one letter of two
         ("xlm-roberta", "भारत", ["भ", "भ", "ा", "र", "त"]),
         ("byte-level", " Rome", ["R", "o", "m", "e"]),
+        ("byte-level", "for was", ["f", "or", "w", "a", "s"]),  # "or" and " w" are pieces
         ("byte-level", "北京", ["北", "北", "北", "京", "京", "京"]),
         ("byte-level", "🇫🇷", ["🇫", "🇫", "🇫", "🇫", "🇷", "🇷", "🇷", "🇷"]),
     ],
@@ -484,8 +491,8 @@ def test_labels_need_one_answer_for_each_example():
         label_windows(windows, [(0, 4)])
 
 
-def test_windows_are_arrays_of_64_bits():
+def test_windows_are_tensors_of_64_bits():
     windows = encode_pairs(KINDS["bert"][0], ["Who?"], ["Rome"])
     assert isinstance(windows, Windows)
     for name in ("example_index", "input_ids", "attention_mask", "token_type_ids", "offsets"):
-        assert getattr(windows, name).dtype == np.int64
+        assert getattr(windows, name).dtype == torch.int64

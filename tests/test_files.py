@@ -70,6 +70,16 @@ def test_atomic_path_is_in_the_same_folder_with_the_same_ending(tmp_path):
     assert names(tmp_path) == ["weights.safetensors"]
 
 
+def test_who_is_reading_the_old_file_goes_on_reading_it(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old" * 1000)
+    with open(path, "rb", buffering=0) as reader:
+        assert reader.read(3) == b"old"
+        write_text(path, "new")
+        assert reader.read() == b"old" * 999
+    assert path.read_text() == "new"
+
+
 @pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt])
 def test_after_an_exception_nothing_is_left(tmp_path, interruption):
     path = tmp_path / "a.txt"

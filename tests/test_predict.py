@@ -76,7 +76,7 @@ def test_logits_are_those_of_each_window_alone(model, windows):
     assert len(set(windows.lengths().tolist())) > 3
     for row, length in enumerate(windows.lengths()):
         inputs = {
-            name: torch.from_numpy(getattr(windows, name)[row : row + 1, :length])
+            name: getattr(windows, name)[row : row + 1, :length]
             for name in ("input_ids", "attention_mask", "token_type_ids")
         }
         with torch.no_grad():

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .features import as_arrays
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -26,8 +28,8 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
 
     In each window the 20 (or `n_best`, if larger) best start and as many best end tokens of the context are combined;
     spans of more than `max_answer_tokens` tokens are dropped. If that leaves an example nothing, all its tokens are
-    combined. The best spans of all windows of an example are kept,
-    each character span once, at its best score; equal scores are ordered by position.
+    combined. The best spans of all windows of an example are kept, each character span once, at its best score; equal
+    scores are ordered by position.
 
     Args:
         windows: W `features.Windows` over N examples.
@@ -42,6 +44,7 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
     Raises:
         ValueError: logits that do not fit the windows, not finite logits, n_best or max_answer_tokens < 1.
     """
+    windows = as_arrays(windows)
     start_logits, end_logits = _as_float64(start_logits), _as_float64(end_logits)
     shape = windows.input_ids.shape
     if start_logits.shape != shape or end_logits.shape != shape:

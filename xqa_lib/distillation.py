@@ -13,8 +13,9 @@ from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from . import losses
+from .batching import ShuffledLengthGroups
 from .coefficients import COEFFICIENTS
-from .features import encode_pairs, label_windows
+from .features import as_arrays, encode_pairs, label_windows
 from .models import weights_hash
 from .progress import show_progress
 
@@ -40,6 +41,7 @@ def training_features(tokenizer, examples, features):
     spans = [
         (example.answers[0].start, example.answers[0].start + len(example.answers[0].text)) for example in examples
     ]
+    windows = as_arrays(windows)
     start_positions, end_positions = label_windows(windows, spans)
     lengths = windows.lengths()
     return Dataset.from_dict(
@@ -172,6 +174,10 @@ class DistillationTrainer(Trainer):
             self.teacher = copy.deepcopy(student).eval().requires_grad_(False)
             self.generations[-1]["teacher_weights"] = weights_hash(self.teacher)
 
+    def _get_train_sampler(self, train_dataset=None):
+        lengths = self.train_dataset["length"]
+        return ShuffledLengthGroups(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+
     def _end_generation(self):
         if self.generations:
             student = self.accelerator.unwrap_model(self.model)
@@ -251,7 +257,6 @@ def train_reader(model, tokenizer, examples, *, features, optimisation, method, 
         adam_beta2=optimisation.beta2,
         max_grad_norm=1.0,
         bf16=optimisation.bf16,
-        train_sampling_strategy="group_by_length",
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no",

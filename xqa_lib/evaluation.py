@@ -8,6 +8,7 @@ its pairs of the mean over each pair's questions, so that large pairs do not out
 import csv
 import hashlib
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ def score(examples, predictions, *, metric, name):
     rows = []
     for example, text in zip(examples, predictions, strict=True):
         # an unanswered question scores 0, also where the gold answer normalises to nothing
-        em, f1 = measure(text, [a.text for a in example.answers], example.context_lang) if text else (0.0, 0.0)
+        em, f1 = measure(text, [a.text for a in example.answers], example.context_lang) if text.strip() else (0.0, 0.0)
         rows.append((name, example.id, example.question_lang, example.context_lang, em, f1, text))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -71,21 +72,22 @@ def evaluate_reader(model, tokenizer, sets, *, features, evaluation):
     return pd.concat(tables, ignore_index=True)
 
 
-def random_spans(examples, *, seed, longest=30):
+def random_spans(examples, *, seed):
     """A random-span prediction for each example: what a reader that understands nothing reaches.
 
-    Start and end are drawn from the context's words (characters where a script has no spaces), the length uniformly
-    from 1 to 3 words; deterministic given the seed and the example.
+    Each is a slice of the context, from 1 to 3 words long (1 to 8 characters where a script has no spaces), the length
+    drawn first, then the start, both uniformly; deterministic given the seed and the example.
     """
     predictions = []
     for example in examples:
         key = f"{seed}\x1f{example.id}\x1f{example.question_lang}\x1f{example.context_lang}"
         generator = np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big"))
         spaced = LANGUAGES[example.context_lang].spaces if example.context_lang in LANGUAGES else True
-        units = example.context.split() if spaced else list(example.context)
-        length = int(generator.integers(1, min(longest, 3 if spaced else 8) + 1))
-        start = int(generator.integers(0, max(1, len(units) - length + 1)))
-        predictions.append((" " if spaced else "").join(units[start : start + length]))
+        units = [match.span() for match in re.finditer(r"\S+" if spaced else r"(?s:.)", example.context)]
+        length = int(generator.integers(1, (3 if spaced else 8) + 1))
+        first = int(generator.integers(0, max(1, len(units) - length + 1)))
+        drawn = units[first : first + length]
+        predictions.append(example.context[drawn[0][0] : drawn[-1][1]] if drawn else "")
     return predictions
 
 
@@ -97,11 +99,18 @@ def write_scores(path, scores):
 
 
 def read_scores(path):
-    """Read a table that `write_scores` wrote; raises DataError if the columns are not those expected."""
-    scores = pd.read_csv(path, dtype={name: str for name in ("set", *KEY, "prediction")}, keep_default_na=False)
+    """Read a table that `write_scores` wrote; raises DataError if it is not one: other columns, scores no numbers."""
+    try:
+        # Texts stay as they are: "NA" is an answer, and so is a carriage return, which csv writes without quotes.
+        scores = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n", encoding="utf-8")
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a table of scores: {error}; run the evaluation stage again") from None
     if list(scores.columns) != COLUMNS:
         raise DataError(f"{path}: expected the columns {', '.join(COLUMNS)}, found {', '.join(scores.columns)}")
-    return scores.astype({"em": float, "f1": float})
+    try:
+        return scores.astype({"em": float, "f1": float})
+    except ValueError as error:
+        raise DataError(f"{path}: em and f1 must be numbers: {error}; run the evaluation stage again") from None
 
 
 def pair_means(scores):

@@ -9,11 +9,12 @@ import unicodedata
 from dataclasses import dataclass, fields
 
 import numpy as np
+import torch
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """W windows over the pairs, padded to the longest of them (L tokens).
+    """W windows over the pairs, padded to the longest of them (L tokens), as torch tensors.
 
     Attributes:
         example_index: (W,) int64, the pair that the window belongs to; ascending.
@@ -22,11 +23,11 @@ class Windows:
             special tokens, padding, and tokens that stand for no character but white space.
     """
 
-    example_index: np.ndarray
-    input_ids: np.ndarray
-    attention_mask: np.ndarray
-    token_type_ids: np.ndarray
-    offsets: np.ndarray
+    example_index: torch.Tensor
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    token_type_ids: torch.Tensor
+    offsets: torch.Tensor
 
     def __len__(self):
         return len(self.example_index)
@@ -36,12 +37,18 @@ class Windows:
         return self.attention_mask.sum(-1)
 
     def select(self, rows):
-        """The windows `rows` (index array or mask), cut to the longest of them; `example_index` is kept."""
+        """The windows `rows` (index or mask), cut to the longest of them; `example_index` is kept."""
+        rows = torch.as_tensor(np.array(rows))  # a copy: torch takes no reversed view
         parts = {field.name: getattr(self, field.name)[rows] for field in fields(self)}
-        longest = int(parts["attention_mask"].sum(-1).max(initial=1))
+        longest = max([1, *parts["attention_mask"].sum(-1).tolist()])
         return Windows(
             **{name: value if name == "example_index" else value[:, :longest] for name, value in parts.items()}
         )
+
+
+def as_arrays(windows):
+    """The same windows with NumPy arrays, which share memory with the tensors."""
+    return Windows(**{field.name: np.asarray(getattr(windows, field.name)) for field in fields(Windows)})
 
 
 @dataclass(frozen=True)
@@ -183,7 +190,7 @@ def encode_pairs(tokenizer, questions, contexts, *, max_length=384, stride=128, 
                 windows.offsets[row, here] = context_offsets
             position += len(segment)
         windows.attention_mask[row, :position] = 1
-    return windows
+    return Windows(**{field.name: torch.from_numpy(getattr(windows, field.name)) for field in fields(Windows)})
 
 
 def label_windows(windows, answers):
@@ -200,6 +207,7 @@ def label_windows(windows, answers):
     Raises:
         ValueError: not one answer for each example.
     """
+    windows = as_arrays(windows)
     answers = np.asarray(answers, dtype=np.int64).reshape(-1, 2)
     examples = int(windows.example_index.max(initial=-1)) + 1
     if len(answers) != examples:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
@@ -35,7 +36,7 @@ def train_tokenizer(texts, *, vocabulary_size, max_length):
 
     Args:
         texts: list of strings.
-        vocabulary_size: pieces at most, special tokens included.
+        vocabulary_size: pieces, special tokens included; more only if the texts have more characters.
         max_length: the model's limit in tokens, recorded in the tokenizer.
 
     Returns:
@@ -129,14 +130,14 @@ def _sinusoids(count, size):
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
-def load_reader(source, *, seed=0):
+def load_reader(source, *, seed=None):
     """Load a model for question answering and its tokenizer.
 
-    An encoder folder is accepted too: its missing answer layer is initialised from `seed`.
+    With a `seed`, an encoder folder is accepted too: its missing answer layer is initialised from it.
 
     Args:
         source: a model folder, or the name of a model on the hub.
-        seed: integer for weights that the folder lacks.
+        seed: integer for the answer layer, should the folder lack it; None if it must not.
 
     Returns:
         (model in eval mode, fast tokenizer).
@@ -149,13 +150,26 @@ def load_reader(source, *, seed=0):
         _refuse_unsafe(folder)
     elif len(folder.parts) > 2 or str(source).startswith((".", "/", "~")):
         raise DataError(f"{source}: no such model folder; expected a folder with config.json and model.safetensors")
-    torch.manual_seed(seed)
+    torch.manual_seed(seed or 0)
     try:
-        model = AutoModelForQuestionAnswering.from_pretrained(source, use_safetensors=True, trust_remote_code=False)
+        model, loaded = AutoModelForQuestionAnswering.from_pretrained(
+            source, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    # RuntimeError: weights of another shape than the configuration's; SafetensorError: a file cut off
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"{source}: not a model that can be loaded: {reason}") from error
+    # the answer layer is all that an encoder may lack; anything else would be random numbers in silence
+    body = f"{model.base_model_prefix}."
+    missing = sorted(name for name in loaded["missing_keys"] if seed is None or name.startswith(body))
+    if missing:
+        raise DataError(f"{source}: {len(missing)} weights are missing, such as {missing[0]}; is the folder complete?")
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        raise DataError(
+            f"{source}: the tokenizer has {len(tokenizer)} pieces, the model only "
+            f"{model.get_input_embeddings().num_embeddings}; they do not belong together"
+        )
     if not tokenizer.is_fast:
         raise DataError(f"{source}: its tokenizer gives no character offsets; a folder with tokenizer.json is needed")
     return model.eval(), tokenizer
@@ -169,10 +183,16 @@ def _refuse_unsafe(folder):
         settings = json.loads(config.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{config}: not valid JSON: {error}") from None
-    if not isinstance(settings, dict) or "auto_map" in settings:
+    if not isinstance(settings, dict):
+        raise DataError(f"{config}: expected a JSON object, got a {type(settings).__name__}")
+    if "auto_map" in settings:
         raise DataError(
             f"{config}: the model asks for code of its own (auto_map), which is never run; use a built-in type"
         )
+    # without them transformers makes up an empty vocabulary, or guesses how text is cut
+    absent = [name for name in ("tokenizer.json", "tokenizer_config.json") if not (folder / name).is_file()]
+    if absent:
+        raise DataError(f"{folder}: no {' and no '.join(absent)}; save the tokenizer into the folder, too")
     if not any(folder.glob("*.safetensors")):
         found = ", ".join(
             sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".pkl"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 
 from .errors import DataError
 from .files import write_text
@@ -24,17 +25,17 @@ def execute(name, output, parameters):
     """Execute `notebooks/<name>.ipynb` and write the executed notebook to `output`.
 
     The kernel's error stream (progress bars, warnings) goes to this process' own and is left out of the page, and so
-    are timestamps and paths: what remains are results.
+    are the timestamps and paths that papermill notes: what remains are results.
 
     Args:
         name: file name without ending, such as "03_sampling", or a path to a notebook.
         output: path of the executed notebook.
-        parameters: name -> value; strings are read as numbers, booleans or null where they look like it, as papermill
-            does for its option -p.
+        parameters: name -> value; strings are read as numbers, true, false or null (or None) where they look like it,
+            much as papermill does for its option -p.
 
     Raises:
-        DataError: no such notebook, a parameter that it does not declare, or an error in a cell. After an error
-            in a cell the page so far is left beside `output` with the ending `.failed.ipynb`.
+        DataError: no such notebook, a parameter that it does not declare, an error in a cell, or the death of the
+            kernel. The page so far is then left beside `output` with the ending `.failed.ipynb`.
     """
     source = Path(name) if str(name).endswith(".ipynb") else FOLDER / f"{name}.ipynb"
     if not source.is_file():
@@ -51,7 +52,7 @@ def execute(name, output, parameters):
     output.parent.mkdir(parents=True, exist_ok=True)
     failed = output.with_suffix(".failed.ipynb")
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}-") as folder:
-        page = Path(folder) / output.name
+        page = Path(folder).absolute() / output.name  # papermill writes it from the kernel's folder
         try:
             papermill.execute_notebook(
                 str(source),
@@ -67,6 +68,9 @@ def execute(name, output, parameters):
             raise DataError(
                 f"{source.name}, cell {error.exec_count}: {error.ename}: {_plain(error.evalue)} (see {failed})"
             ) from None
+        except DeadKernelError:
+            page.replace(failed)
+            raise DataError(f"{source.name}: its kernel died; is there too little memory? (see {failed})") from None
         write_text(output, nbformat.writes(_page(nbformat.read(page, as_version=4))) + "\n")
     failed.unlink(missing_ok=True)
 
@@ -83,11 +87,11 @@ def _value(text):
             return kind(text)
         except ValueError:
             pass
-    return {"true": True, "false": False, "null": None}.get(text.lower(), text)
+    return {"true": True, "false": False, "null": None, "none": None}.get(text.lower(), text)
 
 
 def _page(notebook):
-    """The executed notebook without what differs from run to run: progress on the error stream, times, local paths."""
+    """The executed notebook without what differs from run to run: the error stream, and papermill's times and paths."""
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)

@@ -26,6 +26,10 @@ def _check(condition, message):
         raise DataError(message)
 
 
+def _check_distinct(values, name):
+    _check(len(set(values)) == len(values) > 0, f"{name} must be distinct and at least one, got {values}")
+
+
 @dataclass(frozen=True)
 class Paths:
     """Folders of the study, relative to the repository root."""
@@ -45,8 +49,8 @@ class Data:
     curriculum_paragraphs: int  # short English paragraphs that the reader starts with (factbook only); 0 = none
     train_paragraphs: int  # English QA training paragraphs; 0 = all
     parallel_paragraphs: int  # parallel paragraphs, the XQuAD role; 0 = all
-    evaluation_paragraphs: int  # paragraphs per development, test and zero-shot set; 0 = all
-    questions_per_paragraph: int  # 0 = all
+    evaluation_paragraphs: int  # paragraphs per development, test and zero-shot set (factbook only)
+    questions_per_paragraph: int  # of parallel and evaluation data (factbook only); 0 = all
     evaluation_questions: int  # at most so many questions per language pair of an evaluation set; 0 = all
     evaluation_sets: list[str]  # first: the development set, which chooses hyper-parameters
     reader_train: list[str]  # real data: English sets that teach the reader, see preparation.READER_SETS
@@ -54,9 +58,10 @@ class Data:
 
     def __post_init__(self):
         _check(self.source in ("factbook", "real"), f"data.source must be factbook or real, got {self.source!r}")
-        for name in ("text_paragraphs", "train_paragraphs", "parallel_paragraphs", "evaluation_paragraphs"):
-            _check(getattr(self, name) >= 0, f"data.{name} must be >= 0, got {getattr(self, name)}")
-        _check(self.evaluation_sets, "data.evaluation_sets must name at least one set")
+        for name in self.__dataclass_fields__:
+            if name.endswith(("_paragraphs", "_per_paragraph", "_questions")):
+                _check(getattr(self, name) >= 0, f"data.{name} must be >= 0, got {getattr(self, name)}")
+        _check_distinct(self.evaluation_sets, "data.evaluation_sets")
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,9 @@ class Encoder:
     seed: int
 
     def __post_init__(self):
+        for name in self.__dataclass_fields__:
+            if isinstance(getattr(self, name), int) and name != "seed":
+                _check(getattr(self, name) >= 1, f"encoder.{name} must be >= 1, got {getattr(self, name)}")
         _check(
             self.hidden_size % self.heads == 0,
             f"encoder.hidden_size {self.hidden_size} must be a multiple of encoder.heads {self.heads}",
@@ -102,6 +110,8 @@ class Encoder:
         _check(
             0 < self.mask_probability < 1, f"encoder.mask_probability must be in (0, 1), got {self.mask_probability}"
         )
+        _check(0 <= self.dropout < 1, f"encoder.dropout must be in [0, 1), got {self.dropout}")
+        _check(self.learning_rate > 0, f"encoder.learning_rate must be > 0, got {self.learning_rate}")
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,7 @@ class Optimisation:
             f"{self.accumulation}",
         )
         _check(0 <= self.warmup < 1, f"warmup must be in [0, 1), got {self.warmup}")
+        _check(0 <= self.beta2 < 1, f"beta2 must be in [0, 1), got {self.beta2}")
         _check(self.dropout is None or 0 <= self.dropout < 1, f"dropout must be in [0, 1) or null, got {self.dropout}")
 
 
@@ -139,6 +150,7 @@ class Sampling:
     def __post_init__(self):
         for language in self.languages:
             languages.require(language)
+        _check_distinct(self.languages, "sampling.languages")
         _check(
             self.pivot is None or self.pivot in self.languages,
             f"sampling.pivot {self.pivot!r} is not one of {self.languages}",
@@ -171,9 +183,10 @@ class Method:
             self.direction in DIRECTIONS, f"direction must be one of {', '.join(DIRECTIONS)}, got {self.direction!r}"
         )
         _check(self.weighting in ("batch", "example"), f"weighting must be batch or example, got {self.weighting!r}")
-        _check(self.temperature > 0, f"temperature must be > 0, got {self.temperature}")
+        _check(0 < self.temperature < float("inf"), f"temperature must be > 0, got {self.temperature}")
         _check(self.ntl >= 0, f"ntl must be >= 0, got {self.ntl}")
         _check(self.k >= 1 and self.window >= 1, f"k and window must be >= 1, got {self.k} and {self.window}")
+        _check(0 <= self.alpha_ce < float("inf"), f"alpha_ce must be >= 0, got {self.alpha_ce}")
         _check(
             self.alpha_ce > 0 or self.coefficient is not None,
             "alpha_ce is 0 and there is no coefficient: nothing to learn from; set one of them",
@@ -188,6 +201,10 @@ class Evaluation:
     n_best: int
     max_answer_tokens: int
 
+    def __post_init__(self):
+        for name in self.__dataclass_fields__:
+            _check(getattr(self, name) >= 1, f"evaluation.{name} must be >= 1, got {getattr(self, name)}")
+
 
 @dataclass(frozen=True)
 class Params:
@@ -197,6 +214,7 @@ class Params:
     size: str
     study: str  # names the study's stages in dvc.lock
     paths: Paths
+    threads: int  # of the CPU in training and evaluation: results repeat bit by bit for the same number; 0 = all cores
     seeds: list[int]
     data: Data
     features: Features
@@ -212,16 +230,23 @@ class Params:
 
     def __post_init__(self):
         _check(self.profile in PROFILES, f"unknown profile {self.profile!r}: expected one of {', '.join(PROFILES)}")
-        _check(
-            len(set(self.seeds)) == len(self.seeds) > 0, f"seeds must be distinct and at least one, got {self.seeds}"
-        )
+        # any other would be run at full size
+        _check(self.size in SIZES, f"unknown size {self.size!r}: expected one of {', '.join(SIZES)}")
+        _check_distinct(self.seeds, "seeds")
+        _check(min(self.seeds) >= 0, f"seeds must be >= 0, got {self.seeds}")
         _check(
             self.generations >= 1 and self.distillation.epochs % self.generations == 0,
             f"distillation.epochs {self.distillation.epochs} must be a multiple of generations {self.generations}",
         )
-
-        for name in self.trained:
-            self.method(name)
+        _check(
+            bool(self.encoder.pretrained)
+            or max(self.features.max_length, self.encoder.sequence_length) <= self.encoder.max_positions,
+            f"features.max_length {self.features.max_length} and encoder.sequence_length "
+            f"{self.encoder.sequence_length} must not exceed encoder.max_positions {self.encoder.max_positions}",
+        )
+        _check_distinct(self.trained, "trained")
+        # tables and figures tell the systems apart by their labels
+        _check_distinct([self.method(name).label for name in self.trained], "the labels of the trained methods")
 
     @property
     def data_folder(self):
@@ -264,7 +289,8 @@ def _build(kind, value, place):
         try:
             return kind(**built)
         except DataError as error:
-            raise DataError(f"{place}: {error}" if place else str(error)) from None
+            named = not place or str(error).startswith(place)
+            raise DataError(str(error) if named else f"{place}: {error}") from None
     if origin in (Union, UnionType):
         if value is None:
             return None

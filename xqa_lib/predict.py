@@ -28,7 +28,7 @@ def window_logits(model, windows, *, batch_size, progress=None):
     shape = windows.input_ids.shape
     lowest = np.finfo(np.float32).min
     start, end = np.full(shape, lowest, np.float32), np.full(shape, lowest, np.float32)
-    order = np.argsort(-windows.lengths(), kind="stable")
+    order = np.argsort(-windows.lengths().numpy(), kind="stable")
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
@@ -38,8 +38,7 @@ def window_logits(model, windows, *, batch_size, progress=None):
             rows = order[first : first + batch_size]
             batch = windows.select(rows)
             inputs = {
-                name: torch.from_numpy(getattr(batch, name)).to(device)
-                for name in ("input_ids", "attention_mask", "token_type_ids")
+                name: getattr(batch, name).to(device) for name in ("input_ids", "attention_mask", "token_type_ids")
             }
             length = batch.input_ids.shape[1]
             start_logits, end_logits = span_logits(model, inputs)
@@ -103,7 +102,7 @@ def answer(model, question, context, *, n_best=1):
             raise DataError(f"the {name} holds a lone surrogate, which is no character; is its encoding UTF-8?")
     if n_best < 1:
         raise DataError(f"n_best must be >= 1, got {n_best}")
-    reader, tokenizer = load_reader(model)
+    reader, tokenizer = load_reader(model, seed=None)
     # the model's own limit; absolute positions end there
     limit = getattr(reader.config, "max_position_embeddings", 512)
     padding_offset = 2 if reader.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
@@ -117,4 +116,5 @@ def answer(model, question, context, *, n_best=1):
         max_question_length=max(1, max_length // 6),
     )
     start, end = window_logits(reader, windows, batch_size=32)
-    return best_answers(windows, start, end, [context], n_best=n_best)[0]
+    # a candidate's probability is its share among at least 20, not among the few that are asked for
+    return best_answers(windows, start, end, [context], n_best=max(n_best, 20))[0][:n_best]

@@ -4,7 +4,7 @@ Roles, as in the paper: monolingual *text* (only where an encoder is pre-trained
 training data (SQuAD's role), *parallel* examples in seven languages (XQuAD's role), and *evaluation* sets: the first is
 the development set, which chooses hyper-parameters; the others are only reported. Later stages read this folder alone:
 
-    text/<language>.txt                                    one text a line
+    text/<language>.txt                                    one text a line; only a note where no encoder is made
     reader/train-en.json                                   and curriculum-en.json, where the reader starts with it
     parallel/<language>.json                               the same ids in every file
     evaluation/<set>/context-<xx>-question-<yy>.json       MLQA's naming
@@ -41,7 +41,7 @@ EVALUATION_SETS = {
     "mlqa-dev": ("mlqa-dev", _pairs(PARALLEL)),
     "mlqa-test": ("mlqa-test", _pairs(PARALLEL)),
     "xquad-zero-shot": ("xquad", _same(ZERO_SHOT_XQUAD)),
-    "tydiqa-dev": ("tydiqa-goldp-dev", _same(ZERO_SHOT_TYDIQA)),
+    "tydiqa-dev": ("tydiqa-goldp-dev", _same((*ZERO_SHOT_TYDIQA, "ru"))),
     # the two zero-shot languages whose gold answers are in the copy made for XTREME
     "tydiqa-train-ko-sw": ("tydiqa-goldp-train", _same(("ko", "sw"))),
 }
@@ -74,15 +74,31 @@ def prepare(params):
         params: `params.Params`.
 
     Returns:
-        DataFrame role, set, question_lang, context_lang, paragraphs, questions, context_words.
+        DataFrame role, set, question_lang, context_lang, paragraphs, questions, mean_context_length (words, or
+        characters where the script does not separate words).
 
     Raises:
-        DataError: missing or broken files, unknown sets, training data that contain an evaluation paragraph.
+        DataError: missing or broken files, unknown sets, training data that contain an evaluation paragraph, parallel
+            data whose languages do not have the same ids, nothing to train on.
     """
+    for name in params.data.evaluation_sets:
+        if (evaluation_set(name)[0] in factbook.SPLITS) != (params.data.source == "factbook"):
+            raise DataError(f"the evaluation set {name!r} cannot be made with data.source {params.data.source}")
     roles = _factbook(params) if params.data.source == "factbook" else _real(params)
     text, curriculum, reader, parallel, evaluation = roles
-    leaks = leakage_table(reader, parallel, evaluation)
+    _check_parallel(parallel)
+    if not reader:
+        raise DataError("no English training data for the reader: set data.reader_train or data.train_paragraphs")
+    if not (text or params.encoder.pretrained):
+        raise DataError(
+            "no text to make an encoder from: name sets in data.text_sets, or a model in encoder.pretrained"
+        )
+    # factbook numbers the titles of each split anew: equal ones do not name the same subject
+    leaks = leakage_table([*curriculum, *reader], parallel, evaluation, titles=params.data.source != "factbook")
     with atomic_folder(params.data_folder) as folder:
+        if not text:
+            # the stage `encoder` depends on this folder, and DVC keeps no empty ones
+            write_text(folder / "text" / "README", f"No text: the encoder is {params.encoder.pretrained}.\n")
         for language, lines in text.items():
             write_text(folder / "text" / f"{language}.txt", "".join(" ".join(line.split()) + "\n" for line in lines))
         write_squad(folder / "reader" / "train-en.json", reader, version=VERSION)
@@ -224,8 +240,32 @@ def _some(examples, most, seed):
     return [example for example in examples if example.id in ids]
 
 
-def leakage_table(reader, parallel, evaluation):
+def _check_parallel(parallel):
+    """Refuse parallel data whose languages do not have the same ids: DataError with one of them."""
+    ids = {language: {example.id for example in examples} for language, examples in parallel.items()}
+    every = set().union(*ids.values())
+    for language, own in ids.items():
+        missing = sorted(every - own)
+        if missing:
+            other = next(code for code in ids if missing[0] in ids[code])
+            raise DataError(
+                f"the parallel data in {language} lack {len(missing)} ids that others have ({missing[0]!r} is in "
+                f"{other}); give all languages the same ids, or take {language} out of sampling.languages"
+            )
+
+
+def leakage_table(reader, parallel, evaluation, *, titles=True):
     """How much of each evaluation set the training data have seen, as a DataFrame.
+
+    Args:
+        reader: English examples.
+        parallel: language -> examples.
+        evaluation: set -> (question language, context language) -> examples.
+        titles: do equal titles name the same article? If not, none counts as shared.
+
+    Returns:
+        set, language, training ("reader" or "parallel"), examples (of the set's same-language pair), and how many of
+        these have an id, a context, a title of the training data.
 
     Raises:
         DataError: a paragraph of an evaluation set is in the English reader's training data.
@@ -240,9 +280,8 @@ def leakage_table(reader, parallel, evaluation):
                 ("parallel", parallel.get(context, [])),
             ):
                 if training:
-                    rows.append(
-                        {"set": name, "language": context, "training": role, **leakage.overlap(examples, training)}
-                    )
+                    shared = leakage.overlap(examples, training) | ({} if titles else {"title": 0})
+                    rows.append({"set": name, "language": context, "training": role, **shared})
     table = pd.DataFrame(rows, columns=["set", "language", "training", "examples", "id", "context", "title"])
     leaked = table[(table["training"] == "reader") & (table["context"] > 0)]
     if len(leaked):

@@ -5,6 +5,7 @@ import torch
 from datasets import Dataset
 from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
+from .batching import ShuffledLengthGroups
 from .progress import show_progress
 
 
@@ -14,6 +15,10 @@ class MaskedLanguageModelTrainer(Trainer):
     The loss is the same as scoring every token and ignoring most of them, but for a small encoder the vocabulary
     layer costs as much as all the others together, and 85% of it would be thrown away.
     """
+
+    def _get_train_sampler(self, train_dataset=None):
+        lengths = self.train_dataset["length"]
+        return ShuffledLengthGroups(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         labels = inputs.pop("labels")
@@ -55,7 +60,6 @@ def pretrain(model, tokenizer, texts, *, encoder, output_dir):
         warmup_steps=max(1, encoder.steps // 10),
         adam_beta2=0.98,
         weight_decay=0.01,
-        train_sampling_strategy="group_by_length",
         logging_steps=max(1, encoder.steps // 50),
         save_strategy="no",
         report_to="none",
@@ -79,13 +83,15 @@ def held_out_accuracy(model, tokenizer, texts, *, mask_probability, seed, max_le
     """Share of masked tokens of `texts` that the model predicts right, in [0, 1]; deterministic given the seed."""
     generator = np.random.default_rng(seed)
     right = total = 0
+    device = next(model.parameters()).device
     model.eval()
     with torch.inference_mode():
         for text in texts:
             ids = torch.tensor([tokenizer(text, truncation=True, max_length=max_length)["input_ids"]])
             special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids))
             masked = torch.from_numpy(generator.random(ids.shape) < mask_probability) & ~special
-            predicted = model(input_ids=ids.masked_fill(masked, tokenizer.mask_token_id)).logits.argmax(-1)
+            inputs = ids.masked_fill(masked, tokenizer.mask_token_id).to(device)
+            predicted = model(input_ids=inputs).logits.argmax(-1).cpu()
             right += int((predicted == ids)[masked].sum())
             total += int(masked.sum())
     return right / max(total, 1)

@@ -4,6 +4,7 @@ Nothing here is typed in: a number in `reports/` is read from a score file, a tr
 """
 
 import json
+import math
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -75,14 +76,15 @@ def build(params):
     """
     scores = load_scores(params)
     trained = scores[scores["system"] != RANDOM]
+    against_zero_shot = _labelled(params, significance.compare_systems(trained, ZERO_SHOT))
     return Report(
         params=params,
         scores=scores,
         table=score_table(params, scores),
-        against_zero_shot=_labelled(params, significance.compare_systems(trained, ZERO_SHOT)),
+        against_zero_shot=against_zero_shot,
         against_ce=_labelled(params, significance.compare_systems(trained[trained["system"] != ZERO_SHOT], "ce"))
         if "ce" in params.trained and len(params.trained) > 1
-        else pd.DataFrame(),
+        else against_zero_shot.iloc[:0],
         by_language=language_table(params, trained),
         minutes=run_table(params),
         logs={
@@ -129,7 +131,7 @@ def language_table(params, scores):
 
 def run_table(params):
     """Each trained model: system, seed, examples, optimiser steps, minutes, weights (first 12 digits of their hash)."""
-    folders = [("reader (English)", 0, stages.reader_folder(params))]
+    folders = [("reader (English)", params.reader.seed, stages.reader_folder(params))]
     folders += [
         (label(params, method), seed, stages.student_folder(params, method, seed))
         for method in params.trained
@@ -180,8 +182,11 @@ def _heatmaps(report, name, zero_shot):
     figure, axes = plt.subplots(1, 1 + len(systems), figsize=(5.2 * (1 + len(systems)), 4.6))
     figures.gxlt_heatmap(zero_shot, ax=axes[0])
     axes[0].set_title("zero-shot")
-    for ax, system in zip(axes[1:], systems, strict=True):
-        figures.gxlt_heatmap(mean_matrix(report, name, system) - zero_shot, ax=ax, difference=True)
+    changes = {system: mean_matrix(report, name, system) - zero_shot for system in systems}
+    # one scale for all, or equal colours would mean unequal differences
+    largest = max(1, math.ceil(max(change.abs().max(axis=None) for change in changes.values())))
+    for ax, (system, change) in zip(axes[1:], changes.items(), strict=True):
+        figures.gxlt_heatmap(change, ax=ax, difference=True, vmax=largest)
         ax.set_title(f"{label(report.params, system)}: change from zero-shot")
     figure.suptitle(f"{name}: F1 by question and context language, mean over {len(report.params.seeds)} seeds")
     return figure
@@ -306,7 +311,8 @@ def page(report, drawn):
         "",
         _markdown(report.leakage),
         "",
-        "Tables as CSV: [`tables/`](tables). Executed notebooks: [`notebooks/`](notebooks).",
+        "Tables as CSV: [`tables/`](tables)."
+        + (" Executed notebooks: [`notebooks/`](notebooks)." if (params.reports_folder / "notebooks").is_dir() else ""),
         "",
     ]
     return "\n".join(lines)

@@ -73,10 +73,14 @@ def train_encoder(params):
             facts = {"pretrained": params.encoder.pretrained}
             write_json(out / "run.json", facts)
         return pd.DataFrame(columns=["step", "loss"]), facts
+    _use_threads(params)
     text = preparation.read_text(params)
     inputs = sorted((params.data_folder / "text").glob("*.txt"))
-    held_out = {language: lines[-20:] for language, lines in text.items()}
+    if not text:
+        raise DataError(f"{params.data_folder / 'text'}: no text to make an encoder from; run the data stage again")
+    # the last 20 texts of each language are not trained on, but the first one always is
     train = [line for lines in text.values() for line in lines[: max(1, len(lines) - 20)]]
+    held_out = [line for lines in text.values() for line in lines[max(1, len(lines) - 20) :]]
     with (
         atomic_folder(folder) as out,
         recorded(out / "run.json", inputs=inputs, encoder=vars_of(params.encoder)) as record,
@@ -96,7 +100,7 @@ def train_encoder(params):
             "held_out_accuracy": pretraining.held_out_accuracy(
                 model,
                 tokenizer,
-                [line for lines in held_out.values() for line in lines],
+                held_out,
                 mask_probability=params.encoder.mask_probability,
                 seed=params.encoder.seed,
                 max_length=params.encoder.max_positions,
@@ -106,6 +110,14 @@ def train_encoder(params):
         log = pd.DataFrame(log)
         write_text(out / "training_log.csv", log.to_csv(index=False, lineterminator="\n"))
     return log, facts
+
+
+def _use_threads(params):
+    """Sums are split among threads, so that their last bits depend on how many there are."""
+    import torch
+
+    if params.threads:
+        torch.set_num_threads(params.threads)
 
 
 def vars_of(section):
@@ -160,7 +172,7 @@ def sample(params, seed):
     ids = aligned_ids(parallel)
     languages = list(params.sampling.languages)
     first = {}
-    for ntl in range(1, len(languages)):
+    for ntl in range(1, max(2, len(languages))):
         drawn = sampling.sample_pairs(ids, languages=languages, ntl=ntl, seed=seed, pivot=params.sampling.pivot)
         for pair in drawn:
             first.setdefault(pair, ntl)
@@ -231,7 +243,7 @@ def train_student(params, method, seed):
         DataFrame of the training log, one row per optimiser step, with generation, ce, kl and coefficient.
     """
     settings = params.method(method)
-    table = pd.read_csv(sampled_file(params, seed), dtype=str).astype({"ntl": int})
+    table = pd.read_csv(sampled_file(params, seed), dtype=str, keep_default_na=False).astype({"ntl": int})
     parallel = preparation.read_parallel(params)
     return _train(
         params,
@@ -260,18 +272,21 @@ def generation_table(params, method, seed):
 def teachers_are_former_students(params, method, seed):
     """Is each teacher the student at the end of the generation before, and the first one the English reader?
 
-    True also for a method without a teacher.
+    For a method without distillation: is there no teacher?
     """
     record = json.loads((student_folder(params, method, seed) / "run.json").read_text(encoding="utf-8"))
     students = [record["start_weights"]] + [entry["student_weights"] for entry in record["generations"]]
     teachers = [entry["teacher_weights"] for entry in record["generations"]]
-    return all(teacher in (None, student) for teacher, student in zip(teachers, students[:-1], strict=True))
+    if record["method"]["coefficient"] is None:
+        return not any(teachers)
+    return teachers == students[:-1]
 
 
 def _train(params, folder, *, source, phases, method, generations, seed, inputs):
     """Train the model of `source` through phases (name, examples, `params.Optimisation`) and save it to `folder`."""
     from . import distillation, models
 
+    _use_threads(params)
     with (
         atomic_folder(folder) as out,
         recorded(
@@ -318,10 +333,14 @@ def evaluate_system(params, method, seed):
     Returns:
         DataFrame as `evaluation.score`, a row per question and language pair.
     """
+    import torch
+
     from . import models
 
+    _use_threads(params)
     folder = reader_folder(params) if method == ZERO_SHOT else student_folder(params, method, seed)
     model, tokenizer = models.load_reader(folder)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")  # as `Trainer` does for the trainings
     sets = {
         name: (preparation.metric_of(name), preparation.read_evaluation(params, name))
         for name in params.data.evaluation_sets

@@ -1,0 +1,51 @@
+"""The order in which a training reads its features: similar lengths share a batch, batches come in random order."""
+
+import numpy as np
+from torch.utils.data import Sampler
+
+
+class ShuffledLengthGroups(Sampler):
+    """Indices such that every run of `batch_size` of them has similar lengths, in an order that is random otherwise.
+
+    The features are shuffled, cut into blocks of `batches_per_block` batches, sorted by length within each block, and
+    all batches are shuffled again. `transformers`' own grouping leaves each block sorted from long to short, so that
+    the loss swings with the length.
+
+    The order is a function of the seed and the epoch: a run that is taken up again finds the same one.
+
+    Args:
+        lengths: tokens of each feature.
+        batch_size: features per batch.
+        seed: integer.
+        batches_per_block: more of them pad less and mix less.
+    """
+
+    def __init__(self, lengths, *, batch_size, seed, batches_per_block=20):
+        self.lengths = np.asarray(lengths)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.batches_per_block = batches_per_block
+        self.epoch = 0
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def set_epoch(self, epoch):
+        """Choose the order of an epoch, counted from 0."""
+        self.epoch = epoch
+
+    def __iter__(self):
+        generator = np.random.Generator(np.random.PCG64([self.seed, self.epoch]))
+        order = generator.permutation(len(self.lengths))
+        block = self.batch_size * self.batches_per_block
+        batches = []
+        for first in range(0, len(order), block):
+            rows = order[first : first + block]
+            rows = rows[np.argsort(-self.lengths[rows], kind="stable")]
+            batches += [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
+        # an incomplete batch must stay last, or all batches after it would be cut elsewhere
+        incomplete = [batches.pop()] if batches and len(batches[-1]) < self.batch_size else []
+        for index in generator.permutation(len(batches)):
+            yield from batches[index].tolist()
+        for batch in incomplete:
+            yield from batch.tolist()
