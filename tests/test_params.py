@@ -190,7 +190,7 @@ def test_files_that_hold_no_parameters(content, message, tmp_path):
 
 FACTS = [
     # unknown, missing
-    ("temperature", 2.0, "unknown parameter temperature: expected {profile, size, study, paths, seeds, data, "),
+    ("temperature", 2.0, "unknown parameter temperature: expected {profile, size, study, paths, "),
     ("data.sorce", "real", "unknown parameter data.sorce: expected data.{source, seed, text_paragraphs, "),
     ("methods.skd.temprature", 2.0, "unknown parameter methods.skd.temprature: expected methods.skd.{label, ntl, "),
     ("seeds", ..., "missing parameter seeds; compose the file anew, see conf/"),
@@ -290,6 +290,7 @@ FACTS = [
     ("evaluation.n_best", 0, "evaluation.n_best must be >= 1, got 0"),
     ("seeds", [], "seeds must be distinct and at least one, got []"),
     ("seeds", [1, 2, 1], "seeds must be distinct and at least one, got [1, 2, 1]"),
+    ("threads", -1, "threads must be >= 0, got -1"),
     ("seeds", [-1], "seeds must be >= 0, got [-1]"),
     ("trained", [], "trained must be distinct and at least one, got []"),
     ("trained", ["ce", "ce"], "trained must be distinct and at least one, got ['ce', 'ce']"),

@@ -15,13 +15,23 @@ ACTIVE = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 # the library modules without which a stage's results would be others
 USED = {
     "data": {"corpora", "factbook", "leakage", "preparation", "sampling", "squad_format"},
-    "encoder": {"models", "pretraining"},
-    "reader": {"distillation", "features", "losses", "models"},
+    "encoder": {"batching", "models", "pretraining"},
+    "reader": {"batching", "distillation", "features", "losses", "models"},
     "sampling": {"sampling"},
-    "distillation": {"coefficients", "distillation", "features", "losses", "models"},
+    "distillation": {"batching", "coefficients", "distillation", "features", "losses", "models"},
     "zero-shot": {"decoding", "evaluation", "features", "metrics", "predict"},
     "evaluation": {"decoding", "evaluation", "features", "metrics", "predict"},
     "report": {"evaluation", "figures", "metrics", "report", "significance"},
+}
+READ = {  # parameters that change a stage's results, beside its inputs
+    "data": {"data", "sampling.languages", "encoder.pretrained"},
+    "encoder": {"threads", "encoder"},
+    "reader": {"threads", "encoder.pretrained", "features", "curriculum", "reader"},
+    "sampling": {"sampling"},
+    "distillation": {"threads", "features", "distillation", "generations", "methods.${item.method}"},
+    "zero-shot": {"threads", "data.evaluation_sets", "features", "evaluation"},
+    "evaluation": {"threads", "data.evaluation_sets", "features", "evaluation"},
+    "report": {"seeds", "trained", "methods", "data.evaluation_sets", "data.seed"},
 }
 NEEDED = {  # the notebook's parameters that decide which result a stage makes
     "data": {"study"},
@@ -111,13 +121,15 @@ def test_parameters_exist(stage):
             assert set(ACTIVE["trained"]) <= set(ACTIVE["methods"])
         else:
             value_of(place)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_runs_again_for_the_parameters_that_it_reads_and_for_no_others(stage):
+    assert set(PIPELINE[stage]["params"]) == READ[stage]
     # a name or a folder is in the stage's name and paths; it must not rerun anything by itself
     assert {"profile", "size", "study", "paths"}.isdisjoint(PIPELINE[stage]["params"])
-
-
-def test_no_stage_depends_on_another_method_s_settings():
-    for stage in ("distillation", "evaluation", "sampling", "reader"):
-        assert "methods" not in PIPELINE[stage]["params"]
+    every = {name for places in READ.values() for name in (place.split(".")[0] for place in places)}
+    assert every | {"profile", "size", "study", "paths"} == set(ACTIVE)  # none is read by nobody
 
 
 @pytest.mark.parametrize("stage", STAGES)

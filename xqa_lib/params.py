@@ -233,6 +233,7 @@ class Params:
         # any other would be run at full size
         _check(self.size in SIZES, f"unknown size {self.size!r}: expected one of {', '.join(SIZES)}")
         _check_distinct(self.seeds, "seeds")
+        _check(self.threads >= 0, f"threads must be >= 0, got {self.threads}")
         _check(min(self.seeds) >= 0, f"seeds must be >= 0, got {self.seeds}")
         _check(
             self.generations >= 1 and self.distillation.epochs % self.generations == 0,
