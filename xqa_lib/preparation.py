@@ -369,6 +369,13 @@ def show_parallel(params, index=0):
     return pd.DataFrame(rows, columns=["language", "question", "answer", "context"]).set_index("language")
 
 
+def readable(table):
+    """A table of texts for a notebook: nothing cut off, every text in its own writing direction."""
+    style = {"text-align": "start", "unicode-bidi": "plaintext", "white-space": "normal", "vertical-align": "top"}
+    # a fixed name in place of a random one, so that the page is the same on every run
+    return table.style.set_uuid("texts").set_properties(**style)
+
+
 def type_guess(params):
     """Exact match, in points, of guessing among the facts of the right kind; NaN where the kinds are not known."""
     if params.data.source != "factbook":
