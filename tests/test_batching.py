@@ -1,0 +1,48 @@
+import numpy as np
+
+from xqa_lib.batching import ShuffledLengthGroups
+
+LENGTHS = np.random.default_rng(0).integers(10, 200, 1003)
+
+
+def batches(sampler, size):
+    order = list(sampler)
+    return [order[i : i + size] for i in range(0, len(order), size)]
+
+
+def test_every_feature_once():
+    sampler = ShuffledLengthGroups(LENGTHS, batch_size=8, seed=1)
+    assert len(sampler) == 1003
+    assert sorted(sampler) == list(range(1003))
+
+
+def test_order_is_a_function_of_seed_and_epoch():
+    def order(seed, epoch):
+        sampler = ShuffledLengthGroups(LENGTHS, batch_size=8, seed=seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert order(1, 0) == order(1, 0)
+    assert order(1, 0) != order(1, 1)
+    assert order(1, 0) != order(2, 0)
+
+
+def test_batches_hold_similar_lengths():
+    grouped = [np.ptp(LENGTHS[batch]) for batch in batches(ShuffledLengthGroups(LENGTHS, batch_size=8, seed=1), 8)]
+    assert np.mean(grouped) < np.ptp(LENGTHS) / 5
+
+
+def test_long_and_short_batches_are_mixed():
+    means = [LENGTHS[batch].mean() for batch in batches(ShuffledLengthGroups(LENGTHS, batch_size=8, seed=1), 8)]
+    # neighbours would be alike if a block went from long to short
+    assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.25
+
+
+def test_the_incomplete_batch_is_last():
+    order = batches(ShuffledLengthGroups([5] * 19, batch_size=8, seed=1), 8)
+    assert [len(batch) for batch in order] == [8, 8, 3]
+
+
+def test_few_or_no_features():
+    assert list(ShuffledLengthGroups([7], batch_size=8, seed=1)) == [0]
+    assert list(ShuffledLengthGroups([], batch_size=8, seed=1)) == []
