@@ -371,9 +371,11 @@ def show_parallel(params, index=0):
 
 def readable(table):
     """A table of texts for a notebook: nothing cut off, every text in its own writing direction."""
+    from IPython.display import HTML
+
     style = {"text-align": "start", "unicode-bidi": "plaintext", "white-space": "normal", "vertical-align": "top"}
     # a fixed name in place of a random one, so that the page is the same on every run
-    return table.style.set_uuid("texts").set_properties(**style)
+    return HTML(table.style.set_uuid("texts").set_properties(**style).to_html())
 
 
 def type_guess(params):
