@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from xqa_lib import evaluation
+from xqa_lib import evaluation, predict
 from xqa_lib.decoding import Answer as Found
 from xqa_lib.errors import DataError
 from xqa_lib.params import load_params
@@ -79,7 +79,7 @@ def test_reading_and_scoring_several_sets(monkeypatch):
         asked.append((model, tokenizer, [e.id for e in examples], options))
         return [[Found("Prague", 0, 6, 2.0, 0.9), Found("It", 0, 2, 1.0, 0.1)], []][: len(examples)]
 
-    monkeypatch.setattr(evaluation.predict, "answers", answers)
+    monkeypatch.setattr(predict, "answers", answers)
     sets = {"dev": ("squad", [example("a"), example("b")]), "test": ("mlqa", [example("a")])}
     scores = evaluation.evaluate_reader(
         "model", "tokenizer", sets, features=settings.features, evaluation=settings.evaluation

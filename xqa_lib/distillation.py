@@ -16,7 +16,7 @@ from . import losses
 from .batching import ShuffledLengthGroups
 from .coefficients import COEFFICIENTS
 from .features import as_arrays, encode_pairs, label_windows
-from .models import weights_hash
+from .models import span_logits, weights_hash
 from .progress import show_progress
 
 
@@ -76,20 +76,6 @@ class PadToBatch:
         for name in ("start_positions", "end_positions"):
             batch[name] = torch.tensor([int(row[name]) for row in rows])
         return batch
-
-
-def span_logits(model, inputs):
-    """Start and end logits (B, L) with padding masked out, so that nothing depends on how a batch is padded."""
-    accepted = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-    # wrapped for several devices, the model itself is its attribute `module`
-    if getattr(getattr(model, "module", model).config, "type_vocab_size", 1) > 1:
-        accepted["token_type_ids"] = inputs["token_type_ids"]
-    outputs = model(**accepted)
-    padding = inputs["attention_mask"] == 0
-    return tuple(
-        logits.float().masked_fill(padding, torch.finfo(torch.float32).min)
-        for logits in (outputs.start_logits, outputs.end_logits)
-    )
 
 
 def distillation_loss(student, teacher, start_positions, end_positions, method):

@@ -13,7 +13,6 @@ import re
 import numpy as np
 import pandas as pd
 
-from . import predict
 from .errors import DataError
 from .files import write_text
 from .languages import LANGUAGES
@@ -55,6 +54,8 @@ def evaluate_reader(model, tokenizer, sets, *, features, evaluation):
     Returns:
         DataFrame as `score`, in the order of the sets and examples.
     """
+    from . import predict  # the network libraries take seconds to import; tables of scores do without them
+
     tables = []
     for name, (metric, examples) in sets.items():
         answers = predict.answers(

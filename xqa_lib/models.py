@@ -213,3 +213,17 @@ def weights_hash(model):
         if not tensor.dim():
             digest.update(repr(tensor.item()).encode())
     return digest.hexdigest()
+
+
+def span_logits(model, inputs):
+    """Start and end logits (B, L) with padding masked out, so that nothing depends on how a batch is padded."""
+    accepted = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    # wrapped for several devices, the model itself is its attribute `module`
+    if getattr(getattr(model, "module", model).config, "type_vocab_size", 1) > 1:
+        accepted["token_type_ids"] = inputs["token_type_ids"]
+    outputs = model(**accepted)
+    padding = inputs["attention_mask"] == 0
+    return tuple(
+        logits.float().masked_fill(padding, torch.finfo(torch.float32).min)
+        for logits in (outputs.start_logits, outputs.end_logits)
+    )

@@ -5,10 +5,9 @@ import torch
 from tqdm import tqdm
 
 from .decoding import best_answers
-from .distillation import span_logits
 from .errors import DataError
 from .features import encode_pairs
-from .models import load_reader
+from .models import load_reader, span_logits
 
 
 def window_logits(model, windows, *, batch_size, progress=None):

@@ -1,0 +1,30 @@
+"""What a stage imports before it begins: modules that take seconds only where they are used."""
+
+import subprocess
+import sys
+
+import pytest
+
+from xqa_lib.params import ROOT
+
+CASES = [
+    ("xqa_lib.stages", ["transformers", "datasets", "accelerate", "scipy", "seaborn"]),
+    ("xqa_lib.evaluation", ["torch", "transformers"]),
+    ("xqa_lib.predict", ["transformers.trainer", "datasets"]),
+    ("xqa_lib.report", ["transformers"]),
+    ("xqa_lib.notebooks", ["rfc3987_syntax", "torch", "pandas"]),
+]
+
+
+@pytest.mark.parametrize(("module", "slow"), CASES, ids=[module for module, _ in CASES])
+def test_slow_modules_stay_out(module, slow):
+    code = f"import sys, {module}; print(*(name for name in {slow!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == []
+
+
+def test_a_hidden_module_can_be_imported_afterwards():
+    pytest.importorskip("rfc3987_syntax")
+    code = "import xqa_lib.notebooks, rfc3987_syntax; print(rfc3987_syntax.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "rfc3987_syntax"
