@@ -21,6 +21,7 @@ from xqa_lib.distillation import (
 from xqa_lib.models import train_tokenizer, weights_hash
 from xqa_lib.params import Features, load_params
 from xqa_lib.squad_format import Answer, Example
+from xqa_lib.stored_logits import feature_id
 
 LOWEST = torch.finfo(torch.float32).min
 LN2, LN3 = math.log(2), math.log(3)
@@ -82,6 +83,7 @@ def tiny_model(*, dropout=0.0, seed=0, type_vocab_size=2):
 
 def run(tmp_path, method, *, model=None, examples=EXAMPLES, generations=3, seed=1, **changes):
     """(hash before, hash after, log, generations) of one training run."""
+    options = {name: changes.pop(name) for name in ("teacher_in_step", "logits_folder") if name in changes}
     model = model or tiny_model()
     before = weights_hash(model)
     log, teachers = train_reader(
@@ -94,6 +96,7 @@ def run(tmp_path, method, *, model=None, examples=EXAMPLES, generations=3, seed=
         generations=generations,
         seed=seed,
         output_dir=tmp_path,
+        **options,
     )
     return before, weights_hash(model), log, teachers
 
@@ -211,7 +214,9 @@ def test_nothing_flows_into_the_teacher():
 def test_training_features():
     two_answers = replace(EXAMPLES[2], answers=(Answer("Anna", 0), Answer("北京", 17)))
     data = training_features(TOKENIZER, [EXAMPLES[0], two_answers], FEATURES)
-    assert set(data.column_names) == {"input_ids", "token_type_ids", "start_positions", "end_positions", "length"}
+    columns = {"input_ids", "token_type_ids", "start_positions", "end_positions", "length", "feature_id"}
+    assert set(data.column_names) == columns
+    assert data["feature_id"] == [feature_id(row["input_ids"], row["token_type_ids"]) for row in data]
     assert data[0]["input_ids"] == TOKENIZER(EXAMPLES[0].question, EXAMPLES[0].context)["input_ids"]
     assert [row["length"] for row in data] == [len(row["input_ids"]) for row in data]
     assert all(len(row["token_type_ids"]) == row["length"] for row in data)
@@ -233,9 +238,10 @@ def test_windows_without_the_answer_are_labelled_cls():
 
 def test_pad_to_batch_values():
     rows = [
-        {"input_ids": [2, 9, 3], "token_type_ids": [0, 0, 1], "start_positions": 1, "end_positions": 2, "length": 3},
-        {"input_ids": [2, 3], "token_type_ids": [0, 1], "start_positions": 0, "end_positions": 0, "length": 2},
+        {"input_ids": [2, 9, 3], "token_type_ids": [0, 0, 1], "start_positions": 1, "end_positions": 2},
+        {"input_ids": [2, 3], "token_type_ids": [0, 1], "start_positions": 0, "end_positions": 0},
     ]
+    rows = [{**row, "feature_id": 7 + index, "length": len(row["input_ids"])} for index, row in enumerate(rows)]
     batch = PadToBatch(TOKENIZER)(rows)
     pad = TOKENIZER.pad_token_id
     assert {name: tensor.tolist() for name, tensor in batch.items()} == {
@@ -244,6 +250,7 @@ def test_pad_to_batch_values():
         "attention_mask": [[1, 1, 1], [1, 1, 0]],
         "start_positions": [1, 0],
         "end_positions": [2, 0],
+        "feature_id": [7, 8],
     }
     assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
 
@@ -339,7 +346,7 @@ def skd_run(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distillation, "span_logits", spy)
-        result = run(tmp_path_factory.mktemp("skd"), SKD)
+        result = run(tmp_path_factory.mktemp("skd"), SKD, teacher_in_step=True)
     return (*result, seen)
 
 
@@ -433,7 +440,7 @@ def test_epochs_that_end_with_half_a_step(tmp_path):
 
 def test_seeds(tmp_path, skd_run):
     _, after, log, generations, _ = skd_run
-    _, again, same_log, same_generations = run(tmp_path / "a", SKD)
+    _, again, same_log, same_generations = run(tmp_path / "a", SKD, teacher_in_step=True)
     assert again == after
     assert same_generations == generations
     assert [row["loss"] for row in same_log] == [row["loss"] for row in log]

@@ -12,12 +12,13 @@ import torch
 from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from . import losses
+from . import losses, stored_logits
 from .batching import ShuffledLengthGroups
 from .coefficients import COEFFICIENTS
 from .features import as_arrays, encode_pairs, label_windows
 from .models import span_logits, weights_hash
 from .progress import show_progress
+from .stored_logits import feature_id
 
 
 def training_features(tokenizer, examples, features):
@@ -28,7 +29,8 @@ def training_features(tokenizer, examples, features):
         features: `params.Features`.
 
     Returns:
-        Dataset with input_ids, token_type_ids (lists without padding), start_positions, end_positions, length.
+        Dataset with input_ids, token_type_ids (lists without padding), start_positions, end_positions, length and
+        feature_id (see `stored_logits.feature_id`).
     """
     windows = encode_pairs(
         tokenizer,
@@ -44,13 +46,16 @@ def training_features(tokenizer, examples, features):
     windows = as_arrays(windows)
     start_positions, end_positions = label_windows(windows, spans)
     lengths = windows.lengths()
+    input_ids = [row[:n] for row, n in zip(windows.input_ids.astype(np.int32), lengths, strict=True)]
+    token_type_ids = [row[:n] for row, n in zip(windows.token_type_ids.astype(np.int8), lengths, strict=True)]
     return Dataset.from_dict(
         {
-            "input_ids": [row[:n] for row, n in zip(windows.input_ids.astype(np.int32), lengths, strict=True)],
-            "token_type_ids": [row[:n] for row, n in zip(windows.token_type_ids.astype(np.int8), lengths, strict=True)],
+            "input_ids": input_ids,
+            "token_type_ids": token_type_ids,
             "start_positions": start_positions,
             "end_positions": end_positions,
             "length": lengths,
+            "feature_id": [feature_id(*pair) for pair in zip(input_ids, token_type_ids, strict=True)],
         }
     )
 
@@ -73,7 +78,7 @@ class PadToBatch:
             batch["input_ids"][index, :n] = torch.as_tensor(row["input_ids"])
             batch["token_type_ids"][index, :n] = torch.as_tensor(row["token_type_ids"])
             batch["attention_mask"][index, :n] = 1
-        for name in ("start_positions", "end_positions"):
+        for name in ("start_positions", "end_positions", "feature_id"):
             batch[name] = torch.tensor([int(row[name]) for row in rows])
         return batch
 
@@ -129,6 +134,9 @@ class DistillationTrainer(Trainer):
     Args:
         method: `params.Method`; with `coefficient` None no teacher is kept and the loss is the cross-entropy.
         epochs_per_generation: epochs after which the teacher is renewed.
+        logits_folder: where the first teacher's logits are kept for other runs (see `stored_logits`); None: nowhere.
+        teacher_in_step: ask the teacher in every step, unrounded, instead of once a generation: the plain way, for
+            comparison.
         Others: as `Trainer`.
 
     Attributes:
@@ -136,11 +144,14 @@ class DistillationTrainer(Trainer):
             and of the student at the end of each generation. One's student is the next one's teacher.
     """
 
-    def __init__(self, *args, method, epochs_per_generation=1, **kwargs):
+    def __init__(self, *args, method, epochs_per_generation=1, logits_folder=None, teacher_in_step=False, **kwargs):
         super().__init__(*args, **kwargs)
         self.method = method
         self.epochs_per_generation = epochs_per_generation
+        self.logits_folder = logits_folder
+        self.teacher_in_step = teacher_in_step
         self.teacher = None
+        self._teacher_logits = (None, None)  # a teacher and its table
         self.generations = []
         self._parts = []
         # the loss is a mean over the batch, so Trainer must share accumulated batches out itself
@@ -173,14 +184,38 @@ class DistillationTrainer(Trainer):
         result = super().train(*args, **kwargs)
         self._end_generation()
         self.teacher = None
+        self._teacher_logits = (None, None)
         return result
+
+    def _ask_teacher(self, inputs):
+        # where steps rather than epochs end a generation, a pass could read more features than its steps do
+        if self.teacher_in_step or self.args.max_steps > 0:
+            with torch.no_grad():
+                return span_logits(self.teacher, inputs)
+        if self._teacher_logits[0] is not self.teacher:  # a new generation, or a run that was taken up again
+            self._teacher_logits = (self.teacher, self._read_with_teacher())
+        return self._teacher_logits[1].batch(inputs["feature_id"], inputs["attention_mask"])
+
+    def _read_with_teacher(self):
+        dataset = self.train_dataset
+        # only the first teacher is one that other runs share
+        if self.logits_folder is None or len(self.generations) > 1:
+            table = stored_logits.compute(self.teacher, dataset)
+        else:
+            with self.accelerator.local_main_process_first():  # the others find its file
+                table = stored_logits.shared(
+                    self.teacher,
+                    dataset,
+                    folder=self.logits_folder,
+                    teacher_hash=self.generations[-1]["teacher_weights"],
+                    compute_type="bfloat16" if self.args.bf16 else "float32",
+                )
+        table.check(dataset["feature_id"], dataset["length"])
+        return table.to(self.args.device)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         student = span_logits(model, inputs)
-        teacher = None
-        if self.teacher is not None:
-            with torch.no_grad():
-                teacher = span_logits(self.teacher, inputs)
+        teacher = None if self.teacher is None else self._ask_teacher(inputs)
         loss, parts = distillation_loss(
             student, teacher, inputs["start_positions"], inputs["end_positions"], self.method
         )
@@ -206,7 +241,9 @@ def set_hidden_dropout(model, probability):
             module.p = probability
 
 
-def train_reader(model, tokenizer, examples, *, features, optimisation, method, generations, seed, output_dir):
+def train_reader(
+    model, tokenizer, examples, *, features, optimisation, method, generations, seed, output_dir, **options
+):
     """Train a reader on examples, by cross-entropy or by self-distillation.
 
     Args:
@@ -217,6 +254,7 @@ def train_reader(model, tokenizer, examples, *, features, optimisation, method, 
         generations: number of teachers; must divide `optimisation.epochs`.
         seed: of dropout and of the order of the examples.
         output_dir: the trainer's scratch folder.
+        options: logits_folder and teacher_in_step of `DistillationTrainer`.
 
     Returns:
         (log, generations): a list of one dict per optimiser step (step, epoch, generation, loss, ce, kl, coefficient,
@@ -243,6 +281,8 @@ def train_reader(model, tokenizer, examples, *, features, optimisation, method, 
         adam_beta2=optimisation.beta2,
         max_grad_norm=1.0,
         bf16=optimisation.bf16,
+        # bfloat16 runs on a CPU, too, but must be asked for; a GPU is found by itself
+        use_cpu=optimisation.bf16 and not torch.cuda.is_available(),
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no",
@@ -260,6 +300,7 @@ def train_reader(model, tokenizer, examples, *, features, optimisation, method, 
         processing_class=tokenizer,
         method=method,
         epochs_per_generation=optimisation.epochs // generations,
+        **options,
     )
     show_progress(trainer, method.label)
     trainer.train()

@@ -312,6 +312,7 @@ def _train(params, folder, *, source, phases, method, generations, seed, inputs)
                 generations=generations,
                 seed=seed,
                 output_dir=out / "trainer",
+                logits_folder=params.runs_folder / "teacher-logits",
             )
             logs.append(pd.DataFrame(log).assign(phase=name))
         shutil.rmtree(out / "trainer", ignore_errors=True)
