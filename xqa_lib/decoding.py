@@ -4,23 +4,24 @@ The classic SQuAD post-processing (best starts x best ends, start <= end, at mos
 Python loop over candidates. Answers are slices of the original context: nothing is joined, so no script is damaged.
 """
 
-from dataclasses import dataclass
+import itertools
+from typing import NamedTuple
 
 import numpy as np
 
 from .features import as_arrays
 
+_CELLS = 2**21  # start-end combinations that are looked at together: what bounds the memory
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One candidate: `text` = context[start:end] (characters), `score` = start + end logit, `probability` = softmax of
-    the scores over the candidates that were returned for the example."""
 
-    text: str
-    start: int
+class Answer(NamedTuple):
+    """One candidate. A named tuple, because decoding makes hundreds of thousands of them."""
+
+    text: str  # context[start:end]
+    start: int  # in characters
     end: int
-    score: float
-    probability: float
+    score: float  # start + end logit
+    probability: float  # softmax of the scores over the candidates that were returned for the example
 
 
 def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_answer_tokens=30):
@@ -45,71 +46,120 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
         ValueError: logits that do not fit the windows, not finite logits, n_best or max_answer_tokens < 1.
     """
     windows = as_arrays(windows)
-    start_logits, end_logits = _as_float64(start_logits), _as_float64(end_logits)
+    start_logits, end_logits = _as_floats(start_logits), _as_floats(end_logits)
     shape = windows.input_ids.shape
     if start_logits.shape != shape or end_logits.shape != shape:
         raise ValueError(f"expected logits {shape}, got start {start_logits.shape} and end {end_logits.shape}")
     if n_best < 1 or max_answer_tokens < 1:
         raise ValueError(f"n_best and max_answer_tokens must be >= 1, got {n_best} and {max_answer_tokens}")
-    best = [[] for _ in contexts]
     if not len(windows):
-        return best
+        return [[] for _ in contexts]
     in_context = windows.offsets[..., 0] >= 0
     if not (np.isfinite(start_logits[in_context]).all() and np.isfinite(end_logits[in_context]).all()):
         raise ValueError("logits of context tokens are not finite; did the training diverge?")
+    start_logits = np.where(in_context, start_logits, -np.inf)
+    end_logits = np.where(in_context, end_logits, -np.inf)
+
+    def spans(rows, width):
+        return _spans(windows, start_logits, end_logits, rows, width, max_answer_tokens, n_best)
 
     every = np.arange(len(windows))
-    window, first, last = _spans(start_logits, end_logits, in_context, every, max(n_best, 20), max_answer_tokens)
+    found = spans(every, max(n_best, 20))
     # In a long context the best starts may all lie after the best ends: then every token is a candidate.
-    without = every[in_context.any(-1) & ~np.isin(windows.example_index, windows.example_index[window])]
-    more = _spans(start_logits, end_logits, in_context, without, windows.input_ids.shape[1], max_answer_tokens)
-    window, first, last = (np.concatenate(both) for both in zip((window, first, last), more, strict=True))
+    without = every[in_context.any(-1) & ~np.isin(windows.example_index, found[0])]
+    if len(without):
+        found = [np.concatenate(both) for both in zip(found, spans(without, shape[1]), strict=True)]
+    example, start, end, score = _best_of_examples(*found, n_best)
 
-    score = start_logits[window, first] + end_logits[window, last]
-    start = windows.offsets[window, first, 0]
-    end = windows.offsets[window, last, 1]
-    example = windows.example_index[window]
-    order = np.lexsort((end, start, -score, example))
-    example, start, end, score = example[order], start[order], end[order], score[order]
-
-    # Two windows that overlap offer the same span twice: the first in this order, the better one, stays.
-    span = np.stack([example, start, end])
-    _, unique = np.unique(span, axis=1, return_index=True)
-    keep = np.sort(unique)
-    example, start, end, score = example[keep], start[keep], end[keep], score[keep]
-    bounds = np.searchsorted(example, np.arange(len(contexts) + 1))
-    for index, context in enumerate(contexts):
-        here = slice(bounds[index], min(bounds[index] + n_best, bounds[index + 1]))
-        weight = np.exp(score[here] - score[here].max(initial=-np.inf)) if here.start < here.stop else score[here]
-        probability = weight / weight.sum() if len(weight) else weight
-        best[index] = [
-            Answer(context[s:e], s, e, value, p)
-            for s, e, value, p in zip(
-                start[here].tolist(), end[here].tolist(), score[here].tolist(), probability.tolist(), strict=True
-            )
-        ]
-    return best
+    first = np.flatnonzero(np.diff(example, prepend=-1))  # of each example that has an answer
+    rows_of = np.diff(first, append=len(example))
+    if len(first):
+        weight = np.exp(score - np.repeat(np.maximum.reduceat(score, first), rows_of))
+        probability = weight / np.repeat(np.add.reduceat(weight, first), rows_of)
+    else:
+        probability = score
+    example, start, end = example.tolist(), start.tolist(), end.tolist()
+    text = [contexts[index][s:e] for index, s, e in zip(example, start, end, strict=True)]
+    answers = list(map(Answer, text, start, end, score.tolist(), probability.tolist()))
+    bounds = np.searchsorted(example, np.arange(len(contexts) + 1)).tolist()
+    return [answers[a:b] for a, b in itertools.pairwise(bounds)]
 
 
-def _as_float64(logits):
+def _as_floats(logits):
     # A tensor may have a gradient, sit on a device or be of a type that NumPy does not know.
     if hasattr(logits, "detach"):
-        logits = logits.detach().cpu().double()
-    return np.asarray(logits, dtype=np.float64)
+        logits = logits.detach().cpu()
+        logits = logits.numpy() if str(logits.dtype) == "torch.float32" else logits.double().numpy()
+    logits = np.asarray(logits)
+    return logits if logits.dtype == np.float32 else logits.astype(np.float64)
 
 
-def _spans(start_logits, end_logits, in_context, rows, n, max_answer_tokens):
-    """(window, first token, last token) of all valid spans between the n best starts and ends of the windows `rows`."""
-    starts = _top(np.where(in_context[rows], start_logits[rows], -np.inf), n)  # (R, n)
-    ends = _top(np.where(in_context[rows], end_logits[rows], -np.inf), n)
-    tokens = ends[:, None, :] - starts[:, :, None] + 1  # (R, n, n)
-    valid = (tokens >= 1) & (tokens <= max_answer_tokens)
-    row = rows[:, None]
-    valid &= in_context[row, starts][:, :, None] & in_context[row, ends][:, None, :]
-    r, i, j = np.nonzero(valid)
-    return rows[r], starts[r, i], ends[r, j]
+def _spans(windows, start_logits, end_logits, rows, width, max_answer_tokens, n_best):
+    """The candidates of the windows `rows`: all that can be among the `n_best` of their example, and some more.
+
+    Args:
+        start_logits, end_logits: (W, L), -inf where a token is not of the context.
+        rows: indices of windows.
+        width: how many best starts and best ends are combined.
+
+    Returns:
+        [example (C,), start (C,), end (C,) in characters, score (C,) float64].
+    """
+    length = start_logits.shape[1]
+    width = min(width, length)
+    step = max(1, _CELLS // width**2)
+    parts = []
+    for block in range(0, len(rows), step):
+        here = rows[block : block + step]
+        row = here[:, None]
+        first, last = _top(start_logits[here], width), _top(end_logits[here], width)  # (R, width) tokens
+        first_logit, last_logit = start_logits[row, first], end_logits[row, last]
+        start, end = windows.offsets[row, first, 0], windows.offsets[row, last, 1]
+        score = first_logit[:, :, None].astype(np.float64) + last_logit[:, None, :]  # (R, width, width)
+        tokens = last[:, None, :] - first[:, :, None] + 1
+        score[(tokens < 1) | (tokens > max_answer_tokens)] = -np.inf
+        least = np.full(len(here), -np.inf)
+        if width**2 > n_best:
+            # No more than n_best different spans of a window can be among the best of its example; equal scores stay.
+            flat = np.partition(score.reshape(len(here), -1), width**2 - n_best, axis=-1)
+            least = np.where(_distinct(start) & _distinct(end), flat[:, width**2 - n_best], -np.inf)
+        r, i, j = np.nonzero((score >= least[:, None, None]) & (score > -np.inf))
+        parts.append((windows.example_index[here][r], start[r, i], end[r, j], score[r, i, j]))
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _distinct(places):
+    """(R,) bool: do the tokens of each row stand at different characters? Several tokens may share one."""
+    places = np.sort(places, axis=-1)
+    return ~((places[:, 1:] == places[:, :-1]) & (places[:, 1:] >= 0)).any(-1)
+
+
+def _best_of_examples(example, start, end, score, n_best):
+    """The n best spans of each example, best first, equal scores by position; each span once, at its best score."""
+    order = np.lexsort((-score, end, start, example))
+    example, start, end, score = example[order], start[order], end[order], score[order]
+    # Two windows that overlap offer the same span twice: the first in this order, the better one, stays.
+    new = np.ones(len(example), dtype=bool)
+    new[1:] = (np.diff(example) != 0) | (np.diff(start) != 0) | (np.diff(end) != 0)
+    example, start, end, score = example[new], start[new], end[new], score[new]
+    order = np.lexsort((-score, example))  # stable: by position among equal scores
+    example, start, end, score = example[order], start[order], end[order], score[order]
+    rank = np.arange(len(example)) - np.searchsorted(example, example)
+    keep = rank < n_best
+    return example[keep], start[keep], end[keep], score[keep]
 
 
 def _top(logits, n):
-    """(W, min(n, L)) token positions of the n highest logits; of equal ones the earlier first."""
-    return np.argsort(-logits, axis=-1, kind="stable")[:, :n]
+    """(R, n) positions of the n highest of each row, in any order; of equal ones the earlier are taken.
+
+    Positions at -inf fill up where a row has fewer than n others.
+    """
+    length = logits.shape[1]
+    if n >= length:
+        return np.broadcast_to(np.arange(length), logits.shape)
+    top = np.argpartition(logits, length - n, axis=-1)[:, length - n :]
+    least = np.take_along_axis(logits, top, axis=-1).min(-1)
+    # which of several equal ones a partition takes is left open
+    tied = np.flatnonzero(((logits >= least[:, None]).sum(-1) > n) & (least > -np.inf))
+    top[tied] = np.argsort(-logits[tied], axis=-1, kind="stable")[:, :n]
+    return top
