@@ -27,7 +27,8 @@ def window_logits(model, windows, *, batch_size, progress=None):
     shape = windows.input_ids.shape
     lowest = np.finfo(np.float32).min
     start, end = np.full(shape, lowest, np.float32), np.full(shape, lowest, np.float32)
-    order = np.argsort(-windows.lengths().numpy(), kind="stable")
+    lengths = windows.lengths().numpy()
+    order = np.argsort(-lengths, kind="stable")
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
@@ -35,11 +36,11 @@ def window_logits(model, windows, *, batch_size, progress=None):
     with torch.inference_mode():
         for first in tqdm(batches, desc=progress, disable=progress is None, leave=False):
             rows = order[first : first + batch_size]
-            batch = windows.select(rows)
+            length = max(1, int(lengths[rows[0]]))
             inputs = {
-                name: getattr(batch, name).to(device) for name in ("input_ids", "attention_mask", "token_type_ids")
+                name: getattr(windows, name)[:, :length][rows].to(device)
+                for name in ("input_ids", "attention_mask", "token_type_ids")
             }
-            length = batch.input_ids.shape[1]
             start_logits, end_logits = span_logits(model, inputs)
             start[rows, :length] = start_logits.cpu().numpy()
             end[rows, :length] = end_logits.cpu().numpy()
