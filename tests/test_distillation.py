@@ -13,6 +13,7 @@ from xqa_lib import distillation
 from xqa_lib.distillation import (
     PadToBatch,
     distillation_loss,
+    mask_tokens,
     set_hidden_dropout,
     span_logits,
     train_reader,
@@ -46,6 +47,7 @@ RUN = replace(
     learning_rate=0.01,
     warmup=0.0,
     dropout=None,
+    token_masking=0.0,
     bf16=False,
 )
 FEATURES = Features(max_length=40, stride=10, max_question_length=16)
@@ -400,6 +402,45 @@ def test_the_teacher_is_frozen_and_the_student_is_not(skd_run):
 def test_dropout_makes_student_and_teacher_differ_at_once(tmp_path):
     _, _, log, _ = run(tmp_path, SKD, model=tiny_model(dropout=0.2), epochs=1, generations=1)
     assert log[0]["kl"] > 1e-4
+
+
+def test_mask_tokens_hides_a_share_of_the_words_and_no_special_token():
+    special = [TOKENIZER.cls_token_id, TOKENIZER.sep_token_id, TOKENIZER.pad_token_id]
+    words = torch.full((100, 50), len(TOKENIZER) - 1)
+    ids = torch.cat([torch.tensor(special).expand(100, 3), words], dim=1)
+    inputs = {"input_ids": ids.clone(), "attention_mask": torch.ones_like(ids)}
+    torch.manual_seed(0)
+    masked = mask_tokens(inputs, 0.2, TOKENIZER)
+    assert torch.equal(inputs["input_ids"], ids)
+    assert masked["attention_mask"] is inputs["attention_mask"]
+    changed = masked["input_ids"] != ids
+    assert (masked["input_ids"][changed] == TOKENIZER.mask_token_id).all()
+    assert not changed[:, :3].any()
+    assert changed[:, 3:].float().mean().item() == pytest.approx(0.2, abs=0.02)  # 5,000 draws
+    assert not torch.equal(mask_tokens(inputs, 0.2, TOKENIZER)["input_ids"], masked["input_ids"])  # drawn anew
+    assert mask_tokens(inputs, 0.0, TOKENIZER) is inputs
+
+
+def test_mask_tokens_needs_a_mask_token():
+    class Maskless:
+        mask_token_id = None
+
+    with pytest.raises(ValueError, match="no mask token; set it to 0"):
+        mask_tokens({"input_ids": torch.ones(1, 1)}, 0.1, Maskless())
+
+
+def test_words_are_hidden_from_the_student_and_not_from_the_teacher(tmp_path):
+    # as with dropout, the two then differ from the first step of a generation on
+    _, plain, log, _ = run(tmp_path, SKD)
+    assert log[0]["kl"] == pytest.approx(0, abs=1e-5)
+    before, masked, log, teachers = run(tmp_path, SKD, token_masking=0.5)
+    assert masked != plain
+    assert log[0]["kl"] > 1e-3
+    assert teachers[0]["teacher_weights"] == before
+    # the stored logits are those of the whole text, and so are those of a teacher that is asked in every step
+    assert run(tmp_path, SKD, token_masking=0.5, teacher_in_step=True)[2][0]["kl"] == pytest.approx(
+        log[0]["kl"], rel=1e-2
+    )
 
 
 def test_cross_entropy_has_no_teacher(tmp_path, monkeypatch):

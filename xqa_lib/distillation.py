@@ -83,6 +83,30 @@ class PadToBatch:
         return batch
 
 
+def mask_tokens(inputs, share, tokenizer):
+    """The inputs with each token replaced by the mask token with probability `share`; special tokens stay.
+
+    A small reader that has seen few wordings of a sentence comes to need every word of them; one that must do without
+    some of the words, each time others, reads a new wording better (word dropout, Iyyer et al. 2015).
+
+    Args:
+        inputs: dict with input_ids (B, L); not changed.
+        share: in [0, 1).
+        tokenizer: of the model.
+
+    Raises:
+        ValueError: a tokenizer without a mask token.
+    """
+    if not share:
+        return inputs
+    if tokenizer.mask_token_id is None:
+        raise ValueError("token_masking is above 0, but the tokenizer has no mask token; set it to 0 for this model")
+    ids = inputs["input_ids"]
+    special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids, device=ids.device))
+    drawn = torch.rand(ids.shape, device=ids.device) < share
+    return {**inputs, "input_ids": ids.masked_fill(drawn & ~special, tokenizer.mask_token_id)}
+
+
 def distillation_loss(student, teacher, start_positions, end_positions, method):
     """L = alpha_CE * L_CE + alpha_KL * L_KL of one batch.
 
@@ -134,6 +158,7 @@ class DistillationTrainer(Trainer):
     Args:
         method: `params.Method`; with `coefficient` None no teacher is kept and the loss is the cross-entropy.
         epochs_per_generation: epochs after which the teacher is renewed.
+        token_masking: share of the tokens that are hidden from the student, not from the teacher (`mask_tokens`).
         logits_folder: where the first teacher's logits are kept for other runs (see `stored_logits`); None: nowhere.
         teacher_in_step: ask the teacher in every step, unrounded, instead of once a generation: the plain way, for
             comparison.
@@ -144,9 +169,19 @@ class DistillationTrainer(Trainer):
             and of the student at the end of each generation. One's student is the next one's teacher.
     """
 
-    def __init__(self, *args, method, epochs_per_generation=1, logits_folder=None, teacher_in_step=False, **kwargs):
+    def __init__(
+        self,
+        *args,
+        method,
+        epochs_per_generation=1,
+        token_masking=0.0,
+        logits_folder=None,
+        teacher_in_step=False,
+        **kwargs,
+    ):
         super().__init__(*args, **kwargs)
         self.method = method
+        self.token_masking = token_masking
         self.epochs_per_generation = epochs_per_generation
         self.logits_folder = logits_folder
         self.teacher_in_step = teacher_in_step
@@ -214,7 +249,8 @@ class DistillationTrainer(Trainer):
         return table.to(self.args.device)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        student = span_logits(model, inputs)
+        seen = mask_tokens(inputs, self.token_masking, self.processing_class) if model.training else inputs
+        student = span_logits(model, seen)
         teacher = None if self.teacher is None else self._ask_teacher(inputs)
         loss, parts = distillation_loss(
             student, teacher, inputs["start_positions"], inputs["end_positions"], self.method
@@ -300,6 +336,7 @@ def train_reader(
         processing_class=tokenizer,
         method=method,
         epochs_per_generation=optimisation.epochs // generations,
+        token_masking=optimisation.token_masking,
         **options,
     )
     show_progress(trainer, method.label)

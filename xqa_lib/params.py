@@ -124,6 +124,7 @@ class Optimisation:
     learning_rate: float
     warmup: float  # share of the steps
     dropout: float | None  # of hidden states in this run; null: what the model's configuration says
+    token_masking: float  # share of tokens that the student reads as [MASK], drawn anew in each step
     beta2: float  # AdamW's decay of squared gradients
     bf16: bool  # autocast to bfloat16; needs hardware for it
     seed: int
@@ -137,6 +138,7 @@ class Optimisation:
         )
         _check(0 <= self.warmup < 1, f"warmup must be in [0, 1), got {self.warmup}")
         _check(0 <= self.beta2 < 1, f"beta2 must be in [0, 1), got {self.beta2}")
+        _check(0 <= self.token_masking < 1, f"token_masking must be in [0, 1), got {self.token_masking}")
         _check(self.dropout is None or 0 <= self.dropout < 1, f"dropout must be in [0, 1) or null, got {self.dropout}")
 
 
