@@ -179,7 +179,7 @@ def test_the_same_parameters_give_the_same_bytes(generated, tmp_path):
     few = {"text_paragraphs": 2, "curriculum_paragraphs": 2, "train_paragraphs": 2, "evaluation_sets": ["factbook-dev"]}
     again = study(tmp_path / "again", **few)
     preparation.prepare(again)
-    other = study(tmp_path / "other", **few, seed=14)
+    other = study(tmp_path / "other", **few, seed=params.data.seed + 1)
     preparation.prepare(other)
     first, second, third = (files_below(p.data_folder) for p in (params, again, other))
     same = [name for name in second if name.startswith(("parallel/", "evaluation/factbook-dev/"))]
