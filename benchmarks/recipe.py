@@ -118,7 +118,7 @@ def distil(student, teacher, rows, *, method, learning_rate, pad_id, order, devi
             )
             loss = loss * len(batch["input_ids"]) / len(group)
             loss.backward()
-            total += float(loss)
+            total += loss.item()
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
         schedule.step()
