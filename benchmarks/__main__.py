@@ -12,11 +12,12 @@ WORKS = ("features", "decoding", "evaluation", "distillation", "memory")
 def _arguments(argv):
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split(": ", 1)[1])
     parser.add_argument("--only", nargs="+", choices=WORKS, default=WORKS, metavar="WORK", help=" ".join(WORKS))
+    parser.add_argument("--data", choices=("mlqa", "factbook"), help="texts; default: MLQA where it is found")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="repetitions (default: %(default)s)")
-    parser.add_argument("--questions", type=int, default=40, metavar="N", help="per language pair, of feature building")
+    parser.add_argument("--questions", type=int, default=200, metavar="N", help="ids of feature building")
     parser.add_argument("--windows", type=int, default=10000, metavar="N", help="decoded (default: %(default)s)")
-    parser.add_argument("--examples", type=int, default=200, metavar="N", help="evaluated (default: %(default)s)")
-    parser.add_argument("--trained", type=int, default=96, metavar="N", help="examples of an epoch")
+    parser.add_argument("--examples", type=int, default=80, metavar="N", help="evaluated (default: %(default)s)")
+    parser.add_argument("--trained", type=int, default=40, metavar="N", help="examples of an epoch")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"), metavar="DIR")
     parser.add_argument("--gpu", action="store_true", help="measure multilingual BERT's shape on a GPU, nothing else")
     parser.add_argument("--peak-tflops", type=float, metavar="N", help="bfloat16 peak of a GPU that is not known")
@@ -48,7 +49,13 @@ def main(argv=None):
 
     torch.set_num_threads(1)
     started = time.perf_counter()
-    source, examples = works.pairs(options.questions)
+    from xqa_lib.errors import DataError
+
+    try:
+        source, examples = works.pairs(options.questions, options.data)
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     measured = _measure(options, works, examples)
     lines = [_head(source, len(examples), options), measure.markdown_table(measured, works.GOALS)]
     lines.append(_growth(measure, measured))

@@ -15,6 +15,7 @@ import torch
 from transformers import BertConfig, BertForQuestionAnswering
 
 from xqa_lib import corpora, decoding, distillation, factbook, predict, squad_format
+from xqa_lib.errors import DataError
 from xqa_lib.features import encode_pairs
 from xqa_lib.models import train_tokenizer
 from xqa_lib.params import ROOT, Features, load_params
@@ -34,15 +35,23 @@ GOALS = {
 }
 
 
-def pairs(questions):
-    """(source, examples): all pairs of seven languages, with `questions` questions each where they have as many.
+def pairs(questions, wanted_source=None):
+    """(source, examples): the questions of `questions` ids in all pairs of seven languages.
 
-    MLQA's development set where `$XQA_DATA_DIR` (or ../shared/data) has it, those ids that most languages have, so that
-    pairs share questions and contexts as in the whole set; else the generated corpus, whose contexts are shorter.
+    Args:
+        questions: ids; those that most languages have, so that pairs share questions and contexts as in the whole set.
+        wanted_source: "mlqa", its development set, from `$XQA_DATA_DIR` or ../shared/data; "factbook", the generated
+            corpus, whose contexts are shorter; None: mlqa where it is found, else factbook.
+
+    Raises:
+        DataError: MLQA is wanted but not found.
     """
     folder = os.environ.get("XQA_DATA_DIR") or ROOT.parent / "shared" / "data"
     wanted = [(question, context) for question in LANGUAGES for context in LANGUAGES]
-    if Path(folder).is_dir() and set(wanted) <= set(corpora.available("mlqa-dev", folder)):
+    found = Path(folder).is_dir() and set(wanted) <= set(corpora.available("mlqa-dev", folder))
+    if wanted_source == "mlqa" and not found:
+        raise DataError(f"{folder} lacks MLQA's development set; set XQA_DATA_DIR to the folder that has it")
+    if found and wanted_source != "factbook":
         source = "MLQA dev"
         sets = [
             corpora.load("mlqa-dev", question_lang=question, context_lang=context, data_dir=folder)
@@ -107,7 +116,7 @@ def features(bench, size):
 
 def decoding_work(bench, size):
     """{way: function}: the 20 best answers of `size` windows with random logits."""
-    questions, contexts = bench.texts(len(bench.examples))
+    questions, contexts = bench.texts(1000)
     windows = features(bench, len(questions))["library"]()
     plain = recipe.features(bench.tokenizer, questions, contexts)
     # windows are used again, as other examples, until there are enough
