@@ -122,7 +122,7 @@ def _head(source, pairs, options):
 
 Made by `python -m benchmarks` at commit {made_at}; do not edit. {options.repeats} repetitions of each way, in turn, in
 processor seconds on one thread (so that other work on the machine counts less); ratio = median of the recipe / median
-of the library at the same size. The recipe is [`recipe.py`](../recipe.py), written plainly; its losses, windows and
+of the library at the same size. The recipe is `benchmarks/recipe.py`, written plainly; its losses, windows and
 answers are the library's (`tests/test_benchmarks.py`). Texts: {source}, {pairs:,} examples of 49 language pairs.
 Encoder: the embedded profile's shape with random weights (4 layers of 128). Machine: {platform.machine()},
 {os.cpu_count()} cores, Python {platform.python_version()}, PyTorch {torch.__version__}. The GPU part (`--gpu`) has not
