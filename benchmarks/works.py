@@ -150,7 +150,7 @@ def distillation_work(bench, size, folder):
     """{way: function}: one epoch of self-distillation on the windows of `size` examples; losses of its steps."""
     study = load_params("embedded/full")
     method = study.methods["skd-map"]
-    optimisation = replace(study.distillation, epochs=1, batch_size=24, accumulation=1, dropout=0.0)
+    optimisation = replace(study.distillation, epochs=1, batch_size=24, accumulation=1, dropout=0.0, token_masking=0.0)
     part = bench.examples[:size]
 
     def library(logits_folder=None):
