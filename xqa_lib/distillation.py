@@ -321,6 +321,7 @@ def train_reader(
         raise ValueError(f"{optimisation.epochs} epochs cannot be shared out among {generations} generations")
     if optimisation.dropout is not None:
         set_hidden_dropout(model, optimisation.dropout)
+    torch.set_float32_matmul_precision("highest")  # no TF32: who wants speed for precision asks for bf16
     arguments = TrainingArguments(
         output_dir=str(output_dir),
         num_train_epochs=optimisation.epochs,
