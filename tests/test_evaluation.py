@@ -79,7 +79,7 @@ def test_reading_and_scoring_several_sets(monkeypatch):
         asked.append((model, tokenizer, [e.id for e in examples], options))
         return [[Found("Prague", 0, 6, 2.0, 0.9), Found("It", 0, 2, 1.0, 0.1)], []][: len(examples)]
 
-    monkeypatch.setattr(predict, "answers", answers)
+    monkeypatch.setattr(predict, "stream_answers", answers)
     sets = {"dev": ("squad", [example("a"), example("b")]), "test": ("mlqa", [example("a")])}
     scores = evaluation.evaluate_reader(
         "model", "tokenizer", sets, features=settings.features, evaluation=settings.evaluation

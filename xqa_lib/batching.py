@@ -49,3 +49,55 @@ class ShuffledLengthGroups(Sampler):
             yield from batches[index].tolist()
         for batch in incomplete:
             yield from batch.tolist()
+
+
+class TokenBudgetBatches(Sampler):
+    """Batches of similar lengths that hold about as many tokens each, so that short features come in larger batches.
+
+    For `DataLoader(batch_sampler=...)`. The features are shuffled once, cut into blocks of `features_per_block`, sorted
+    by length within each block and cut where the next feature would make the padded batch larger than the budget. The
+    batches are the same in every epoch, so that every epoch has as many; their order is drawn anew for each.
+
+    A mean over a batch weighs its features alike, so that features of small batches (the long ones) weigh more than
+    with batches of a fixed size: a budget changes the training, unlike what else is here.
+
+    Args:
+        lengths: tokens of each feature.
+        batch_tokens: most tokens of a batch, padding included.
+        seed: integer.
+        features_per_block: more of them pad less and mix less.
+
+    Raises:
+        ValueError: a feature longer than the budget.
+    """
+
+    def __init__(self, lengths, *, batch_tokens, seed, features_per_block=480):
+        lengths = np.asarray(lengths)
+        if lengths.max(initial=0) > batch_tokens:
+            raise ValueError(
+                f"batch_tokens {batch_tokens} is less than the longest feature's {lengths.max()} tokens; raise it"
+            )
+        self.seed = seed
+        self.epoch = 0
+        self.batches = []
+        order = np.random.Generator(np.random.PCG64([seed, 0])).permutation(len(lengths))
+        for block in range(0, len(order), features_per_block):
+            rows = order[block : block + features_per_block]
+            rows = rows[np.argsort(-lengths[rows], kind="stable")]
+            first = 0
+            while first < len(rows):
+                size = batch_tokens // int(lengths[rows[first]])  # its first is its longest
+                self.batches.append(rows[first : first + size].tolist())
+                first += size
+
+    def __len__(self):
+        return len(self.batches)
+
+    def set_epoch(self, epoch):
+        """Choose the order of an epoch, counted from 0."""
+        self.epoch = epoch
+
+    def __iter__(self):
+        generator = np.random.Generator(np.random.PCG64([self.seed, 1, self.epoch]))
+        for index in generator.permutation(len(self.batches)):
+            yield self.batches[index]

@@ -4,6 +4,8 @@ The classic SQuAD post-processing (best starts x best ends, start <= end, at mos
 Python loop over candidates. Answers are slices of the original context: nothing is joined, so no script is damaged.
 """
 
+import contextlib
+import gc
 import itertools
 from typing import NamedTuple
 
@@ -79,10 +81,23 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
     else:
         probability = score
     example, start, end = example.tolist(), start.tolist(), end.tolist()
-    text = [contexts[index][s:e] for index, s, e in zip(example, start, end, strict=True)]
-    answers = list(map(Answer, text, start, end, score.tolist(), probability.tolist()))
     bounds = np.searchsorted(example, np.arange(len(contexts) + 1)).tolist()
-    return [answers[a:b] for a, b in itertools.pairwise(bounds)]
+    # Each few hundred new tuples let the garbage collector look for cycles, at last through all objects of the process.
+    with _no_garbage_collection():
+        text = [contexts[index][s:e] for index, s, e in zip(example, start, end, strict=True)]
+        answers = list(map(Answer._make, zip(text, start, end, score.tolist(), probability.tolist(), strict=True)))
+        return [answers[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+@contextlib.contextmanager
+def _no_garbage_collection():
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _as_floats(logits):
@@ -136,12 +151,12 @@ def _distinct(places):
 
 def _best_of_examples(example, start, end, score, n_best):
     """The n best spans of each example, best first, equal scores by position; each span once, at its best score."""
-    order = np.lexsort((-score, end, start, example))
-    example, start, end, score = example[order], start[order], end[order], score[order]
-    # Two windows that overlap offer the same span twice: the first in this order, the better one, stays.
-    new = np.ones(len(example), dtype=bool)
-    new[1:] = (np.diff(example) != 0) | (np.diff(start) != 0) | (np.diff(end) != 0)
-    example, start, end, score = example[new], start[new], end[new], score[new]
+    if not _ascends(example, start, end).all():  # several windows of one example, or tokens that share characters
+        order = np.lexsort((-score, end, start, example))
+        example, start, end, score = example[order], start[order], end[order], score[order]
+        # Two windows that overlap offer the same span twice: the first in this order, the better one, stays.
+        new = np.append(True, _ascends(example, start, end))[: len(example)]
+        example, start, end, score = example[new], start[new], end[new], score[new]
     order = np.lexsort((-score, example))  # stable: by position among equal scores
     example, start, end, score = example[order], start[order], end[order], score[order]
     rank = np.arange(len(example)) - np.searchsorted(example, example)
@@ -149,8 +164,15 @@ def _best_of_examples(example, start, end, score, n_best):
     return example[keep], start[keep], end[keep], score[keep]
 
 
+def _ascends(example, start, end):
+    """(C - 1,) bool: is each span after the one before it, by example, start and end?"""
+    after = np.diff(end) > 0
+    after = (np.diff(start) > 0) | (np.diff(start) == 0) & after
+    return (np.diff(example) > 0) | (np.diff(example) == 0) & after
+
+
 def _top(logits, n):
-    """(R, n) positions of the n highest of each row, in any order; of equal ones the earlier are taken.
+    """(R, n) positions of the n highest of each row, ascending; of equal ones the earlier are taken.
 
     Positions at -inf fill up where a row has fewer than n others.
     """
@@ -162,4 +184,4 @@ def _top(logits, n):
     # which of several equal ones a partition takes is left open
     tied = np.flatnonzero(((logits >= least[:, None]).sum(-1) > n) & (least > -np.inf))
     top[tied] = np.argsort(-logits[tied], axis=-1, kind="stable")[:, :n]
-    return top
+    return np.sort(top, axis=-1)

@@ -13,7 +13,7 @@ from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from . import losses, stored_logits
-from .batching import ShuffledLengthGroups
+from .batching import ShuffledLengthGroups, TokenBudgetBatches
 from .coefficients import COEFFICIENTS
 from .features import as_arrays, encode_pairs, label_windows
 from .models import span_logits, weights_hash
@@ -162,6 +162,8 @@ class DistillationTrainer(Trainer):
         logits_folder: where the first teacher's logits are kept for other runs (see `stored_logits`); None: nowhere.
         teacher_in_step: ask the teacher in every step, unrounded, instead of once a generation: the plain way, for
             comparison.
+        batch_tokens: tokens of a batch, padding included, in place of a number of features (see
+            `batching.TokenBudgetBatches`); on one device only.
         Others: as `Trainer`.
 
     Attributes:
@@ -177,6 +179,7 @@ class DistillationTrainer(Trainer):
         token_masking=0.0,
         logits_folder=None,
         teacher_in_step=False,
+        batch_tokens=None,
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
@@ -185,6 +188,7 @@ class DistillationTrainer(Trainer):
         self.epochs_per_generation = epochs_per_generation
         self.logits_folder = logits_folder
         self.teacher_in_step = teacher_in_step
+        self.batch_tokens = batch_tokens
         self.teacher = None
         self._teacher_logits = (None, None)  # a teacher and its table
         self.generations = []
@@ -209,6 +213,18 @@ class DistillationTrainer(Trainer):
     def _get_train_sampler(self, train_dataset=None):
         lengths = self.train_dataset["length"]
         return ShuffledLengthGroups(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+
+    def get_train_dataloader(self):
+        if self.batch_tokens is None:
+            return super().get_train_dataloader()
+        if self.accelerator.num_processes > 1:
+            raise ValueError(
+                f"batch_tokens needs one process, found {self.accelerator.num_processes}: each would get a part of a "
+                "batch; give a batch_size instead"
+            )
+        batches = TokenBudgetBatches(self.train_dataset["length"], batch_tokens=self.batch_tokens, seed=self.args.seed)
+        loader = torch.utils.data.DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
+        return self.accelerator.prepare(loader)
 
     def _end_generation(self):
         if self.generations:
@@ -290,7 +306,7 @@ def train_reader(
         generations: number of teachers; must divide `optimisation.epochs`.
         seed: of dropout and of the order of the examples.
         output_dir: the trainer's scratch folder.
-        options: logits_folder and teacher_in_step of `DistillationTrainer`.
+        options: logits_folder, teacher_in_step and batch_tokens of `DistillationTrainer`.
 
     Returns:
         (log, generations): a list of one dict per optimiser step (step, epoch, generation, loss, ce, kl, coefficient,
@@ -305,6 +321,7 @@ def train_reader(
         raise ValueError(f"{optimisation.epochs} epochs cannot be shared out among {generations} generations")
     if optimisation.dropout is not None:
         set_hidden_dropout(model, optimisation.dropout)
+    torch.set_float32_matmul_precision("highest")  # no TF32: who wants speed for precision asks for bf16
     arguments = TrainingArguments(
         output_dir=str(output_dir),
         num_train_epochs=optimisation.epochs,

@@ -58,7 +58,7 @@ def evaluate_reader(model, tokenizer, sets, *, features, evaluation):
 
     tables = []
     for name, (metric, examples) in sets.items():
-        answers = predict.answers(
+        answers = predict.stream_answers(
             model,
             tokenizer,
             examples,

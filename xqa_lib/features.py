@@ -97,6 +97,16 @@ def _pieces(tokenizer, texts):
     }
 
 
+def _spaces_and_marks(text):
+    """Two (len(text) + 1,) bool arrays: is a character white space, is it a combining mark; False at the end."""
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    distinct, place = np.unique(codes, return_inverse=True)
+    characters = [chr(code) for code in distinct.tolist()]
+    space = np.array([character.isspace() for character in characters], dtype=bool)
+    mark = np.array([unicodedata.category(character).startswith("M") for character in characters], dtype=bool)
+    return np.append(space[place], False), np.append(mark[place], False)
+
+
 def _whole_characters(offsets, text):
     """Spans without the white space at their edges (SentencePiece) and with the combining marks after their end.
 
@@ -104,8 +114,14 @@ def _whole_characters(offsets, text):
     its accent. Empty spans become (-1, -1).
     """
     spans = offsets.copy()
-    following = [*offsets[1:, 0].tolist(), len(text)]
-    for row, (start, end) in enumerate(offsets.tolist()):
+    following = np.append(offsets[1:, 0], len(text))
+    start, end = offsets.T
+    spans[start >= end] = (-1, -1)
+    space, mark = _spaces_and_marks(text)
+    # nearly all tokens begin and end with characters of their own, and are done
+    odd = (start < end) & (space[start] | space[end - 1] | mark[end] & (end < following))
+    for row in np.flatnonzero(odd).tolist():
+        start, end = offsets[row].tolist()
         while start < end and text[start].isspace():
             start += 1
         while end > start and text[end - 1].isspace():

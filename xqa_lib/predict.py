@@ -48,10 +48,10 @@ def window_logits(model, windows, *, batch_size, progress=None):
     return start, end
 
 
-def answers(model, tokenizer, examples, *, features, batch_size, n_best=20, max_answer_tokens=30, progress=None):
-    """The n best answers of each example.
+def stream_answers(model, tokenizer, examples, *, features, batch_size, n_best=20, max_answer_tokens=30, progress=None):
+    """The n best answers of one example after the other.
 
-    Examples are read in blocks, so that memory does not grow with their number.
+    Examples are read in blocks and nothing of a block is kept, so that memory does not grow with their number.
 
     Args:
         examples: list of `squad_format.Example`; gold answers are not looked at.
@@ -60,11 +60,10 @@ def answers(model, tokenizer, examples, *, features, batch_size, n_best=20, max_
         n_best, max_answer_tokens: as `decoding.best_answers`.
         progress: description of a progress bar; None for none.
 
-    Returns:
+    Yields:
         One list of `decoding.Answer` per example, best first.
     """
     block = 4096
-    found = []
     for first in range(0, len(examples), block):
         part = examples[first : first + block]
         contexts = [example.context for example in part]
@@ -77,8 +76,12 @@ def answers(model, tokenizer, examples, *, features, batch_size, n_best=20, max_
             max_question_length=features.max_question_length,
         )
         start, end = window_logits(model, windows, batch_size=batch_size, progress=progress)
-        found += best_answers(windows, start, end, contexts, n_best=n_best, max_answer_tokens=max_answer_tokens)
-    return found
+        yield from best_answers(windows, start, end, contexts, n_best=n_best, max_answer_tokens=max_answer_tokens)
+
+
+def answers(model, tokenizer, examples, **options):
+    """All that `stream_answers` gives, as a list."""
+    return list(stream_answers(model, tokenizer, examples, **options))
 
 
 def answer(model, question, context, *, n_best=1):

@@ -152,7 +152,7 @@ def shared(teacher, dataset, *, folder, teacher_hash, compute_type="float32"):
     Returns:
         `TeacherLogits` on the CPU; memory-mapped where a file was found.
     """
-    key = _key(teacher_hash, dataset, compute_type)
+    key = _key(teacher_hash, dataset, compute_type, next(teacher.parameters()).device.type)
     path = Path(folder) / f"{hashlib.sha256(repr(sorted(key.items())).encode()).hexdigest()[:32]}.safetensors"
     found = _read(path, key)
     if found is None:
@@ -166,7 +166,7 @@ def shared(teacher, dataset, *, folder, teacher_hash, compute_type="float32"):
 _NAMES = ("ids", "bounds", "start", "end")
 
 
-def _key(teacher_hash, dataset, compute_type):
+def _key(teacher_hash, dataset, compute_type, device):
     features = np.unique(np.array([dataset["feature_id"], dataset["length"]], dtype="<i8"), axis=1)
     return {
         "teacher": teacher_hash,
@@ -174,7 +174,8 @@ def _key(teacher_hash, dataset, compute_type):
         "computed_in": compute_type,
         "stored_as": "float16 below the row's maximum",
         "batch_tokens": str(BATCH_TOKENS),
-        # bits differ between versions and numbers of threads
+        # bits differ between kinds of device, versions and numbers of threads
+        "device": device,
         "torch": torch.__version__,
         "threads": str(torch.get_num_threads()),
     }

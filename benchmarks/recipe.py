@@ -1,0 +1,140 @@
+"""The usual recipe, plainly: what every work of the library is compared with.
+
+As classic SQuAD scripts and the paper's released code do it: each pair is tokenised anew and padded to 384 tokens; the
+examples come shuffled, 6 to a batch and 4 batches to an optimiser step, in float32 with attention written out; the
+teacher reads every batch again; evaluation reads batches of 8; the n best answers are searched in plain Python.
+Losses, windows and answers are those of the library (tests/test_benchmarks.py).
+"""
+
+import torch
+
+from xqa_lib.distillation import distillation_loss
+from xqa_lib.models import span_logits
+
+MAX_LENGTH, STRIDE, MAX_QUESTION = 384, 128, 64
+
+
+def features(tokenizer, questions, contexts):
+    """One dict a window: example, input_ids, attention_mask, token_type_ids (384 numbers each), offsets."""
+    made = []
+    for example, (question, context) in enumerate(zip(questions, contexts, strict=True)):
+        pieces = tokenizer(
+            question, add_special_tokens=False, truncation=True, max_length=MAX_QUESTION, return_offsets_mapping=True
+        )
+        if pieces["offset_mapping"]:
+            question = question[: pieces["offset_mapping"][-1][1]]
+        room = MAX_LENGTH - len(pieces["input_ids"]) - 3
+        encoded = tokenizer(
+            question,
+            context,
+            truncation="only_second",
+            max_length=MAX_LENGTH,
+            stride=room - STRIDE,  # the tokenizer's argument is the overlap
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+            return_token_type_ids=True,
+            padding="max_length",
+        )
+        for row in range(len(encoded["input_ids"])):
+            inside = encoded.sequence_ids(row)
+            made.append(
+                {
+                    "example": example,
+                    **{name: encoded[name][row] for name in ("input_ids", "attention_mask", "token_type_ids")},
+                    "offsets": [
+                        span if part == 1 else None
+                        for span, part in zip(encoded["offset_mapping"][row], inside, strict=True)
+                    ],
+                }
+            )
+    return made
+
+
+def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_answer_tokens=30):
+    """The n best (text, start, end, score) of each example; logits as lists of 384 numbers a window."""
+    by_example = {}
+    for window, starts, ends in zip(windows, start_logits, end_logits, strict=True):
+        by_example.setdefault(window["example"], []).append((window["offsets"], starts, ends))
+    answers = []
+    for example, context in enumerate(contexts):
+        found = {}
+        for offsets, starts, ends in by_example.get(example, []):
+            real = [index for index, span in enumerate(offsets) if span is not None]
+            best_starts = sorted(real, key=lambda index: starts[index], reverse=True)[:20]
+            best_ends = sorted(real, key=lambda index: ends[index], reverse=True)[:20]
+            for first in best_starts:
+                for last in best_ends:
+                    if last < first or last - first + 1 > max_answer_tokens:
+                        continue
+                    span = (offsets[first][0], offsets[last][1])
+                    score = starts[first] + ends[last]
+                    if span not in found or score > found[span]:
+                        found[span] = score
+        ranked = sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))[:n_best]
+        answers.append([(context[start:end], start, end, score) for (start, end), score in ranked])
+    return answers
+
+
+def evaluate(model, tokenizer, questions, contexts):
+    """The best answer's text of each example, "" for none."""
+    windows = features(tokenizer, questions, contexts)
+    starts, ends = [], []
+    with torch.no_grad():
+        for first in range(0, len(windows), 8):
+            part = windows[first : first + 8]
+            batch = {
+                name: torch.tensor([window[name] for window in part])
+                for name in ("input_ids", "attention_mask", "token_type_ids")
+            }
+            start, end = span_logits(model, batch)
+            starts += start.tolist()
+            ends += end.tolist()
+    return [found[0][0] if found else "" for found in best_answers(windows, starts, ends, contexts)]
+
+
+def distil(student, teacher, rows, *, method, learning_rate, pad_id, order, device="cpu"):
+    """One epoch of distillation; returns the loss of each optimiser step.
+
+    Args:
+        rows: labelled features (dicts with input_ids, token_type_ids, start_positions, end_positions).
+        order: indices of `rows`, 24 to a step.
+        pad_id: the tokenizer's.
+    """
+    optimizer = torch.optim.AdamW(student.parameters(), lr=learning_rate, eps=1e-8, weight_decay=0.0, fused=False)
+    steps = (len(order) + 23) // 24
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (steps - step) / steps)
+    student.train()
+    losses = []
+    for first in range(0, len(order), 24):
+        group = order[first : first + 24]
+        total = 0.0
+        for part in range(0, len(group), 6):
+            batch = _padded([rows[index] for index in group[part : part + 6]], pad_id, device)
+            with torch.no_grad():
+                taught = span_logits(teacher, batch)
+            student_logits = span_logits(student, batch)
+            loss, _ = distillation_loss(
+                student_logits, taught, batch["start_positions"], batch["end_positions"], method
+            )
+            loss = loss * len(batch["input_ids"]) / len(group)
+            loss.backward()
+            total += loss.item()
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(total)
+    return losses
+
+
+def _padded(rows, pad_id, device):
+    def column(name, padding):
+        values = [[*row[name], *[padding] * (MAX_LENGTH - len(row[name]))] for row in rows]
+        return torch.tensor(values, device=device)
+
+    batch = {"input_ids": column("input_ids", pad_id), "token_type_ids": column("token_type_ids", 0)}
+    real = [[1] * len(row["input_ids"]) + [0] * (MAX_LENGTH - len(row["input_ids"])) for row in rows]
+    labels = {
+        name: torch.tensor([row[name] for row in rows], device=device) for name in ("start_positions", "end_positions")
+    }
+    return {**batch, "attention_mask": torch.tensor(real, device=device), **labels}

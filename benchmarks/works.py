@@ -1,0 +1,242 @@
+"""The works that are measured, each done in the library's way and by the usual recipe, at several sizes."""
+
+import copy
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import BertConfig, BertForQuestionAnswering
+
+from xqa_lib import corpora, decoding, distillation, factbook, predict, squad_format
+from xqa_lib.errors import DataError
+from xqa_lib.features import encode_pairs
+from xqa_lib.models import train_tokenizer
+from xqa_lib.params import ROOT, Features, load_params
+
+from . import recipe
+from .measure import Measurement, repeated
+
+LANGUAGES = ("en", "es", "de", "ar", "hi", "vi", "zh")
+FEATURES = Features(recipe.MAX_LENGTH, recipe.STRIDE, recipe.MAX_QUESTION)
+BATCH = 64  # windows of a forward pass, as the profiles' evaluation.batch_size
+GOALS = {
+    ("features", "library"): 8,
+    ("decoding", "library"): 50,
+    ("evaluation", "library"): 4,
+    ("distillation epoch", "library"): 2,
+    ("distillation epoch", "library, teacher cached"): 2.5,
+}
+
+
+def pairs(questions, wanted_source=None):
+    """(source, examples): the questions of `questions` ids in all pairs of seven languages.
+
+    Args:
+        questions: ids; those that most languages have, so that pairs share questions and contexts as in the whole set.
+        wanted_source: "mlqa", its development set, from `$XQA_DATA_DIR` or ../shared/data; "factbook", the generated
+            corpus, whose contexts are shorter; None: mlqa where it is found, else factbook.
+
+    Raises:
+        DataError: MLQA is wanted but not found.
+    """
+    folder = os.environ.get("XQA_DATA_DIR") or ROOT.parent / "shared" / "data"
+    wanted = [(question, context) for question in LANGUAGES for context in LANGUAGES]
+    found = Path(folder).is_dir() and set(wanted) <= set(corpora.available("mlqa-dev", folder))
+    if wanted_source == "mlqa" and not found:
+        raise DataError(f"{folder} lacks MLQA's development set; set XQA_DATA_DIR to the folder that has it")
+    if found and wanted_source != "factbook":
+        source = "MLQA dev"
+        sets = [
+            corpora.load("mlqa-dev", question_lang=question, context_lang=context, data_dir=folder)
+            for question, context in wanted
+        ]
+    else:
+        source = "factbook"
+        corpus = factbook.generate(
+            paragraphs=questions, languages=LANGUAGES, seed=13, split="test", questions_per_paragraph=3
+        )
+        by_language = {language: factbook.examples_of(part) for language, part in corpus.items()}
+        sets = [factbook.cross_lingual(by_language, *pair) for pair in wanted]
+    count = Counter(example.id for examples in sets for example in examples)
+    chosen = set(sorted(count, key=lambda example_id: (-count[example_id], example_id))[:questions])
+    return source, [example for examples in sets for example in examples if example.id in chosen]
+
+
+class Bench:
+    """Data, tokenizer and a small encoder of the embedded profile's shape, made once for all works."""
+
+    def __init__(self, examples, *, layers=4, hidden=128, seed=1):
+        self.examples = examples
+        texts = list(dict.fromkeys(text for e in examples for text in (e.question, e.context)))
+        self.tokenizer = train_tokenizer(texts, vocabulary_size=8000, max_length=recipe.MAX_LENGTH)
+        torch.manual_seed(seed)
+        config = BertConfig(
+            vocab_size=len(self.tokenizer),
+            hidden_size=hidden,
+            num_hidden_layers=layers,
+            num_attention_heads=max(1, hidden // 32),
+            intermediate_size=4 * hidden,
+            max_position_embeddings=recipe.MAX_LENGTH,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            initializer_range=0.1,  # so that positions differ
+            attn_implementation="sdpa",
+        )
+        self.model = BertForQuestionAnswering(config).eval()
+        self.plain = copy.deepcopy(self.model)
+        self.plain.set_attn_implementation("eager")
+
+    def texts(self, size):
+        part = self.examples[:size]
+        return [example.question for example in part], [example.context for example in part]
+
+
+def features(bench, size):
+    """{way: function}: windows of `size` pairs."""
+    questions, contexts = bench.texts(size)
+    return {
+        "recipe": lambda: recipe.features(bench.tokenizer, questions, contexts),
+        "library": lambda: encode_pairs(
+            bench.tokenizer,
+            questions,
+            contexts,
+            max_length=FEATURES.max_length,
+            stride=FEATURES.stride,
+            max_question_length=FEATURES.max_question_length,
+        ),
+    }
+
+
+def decoding_work(bench, size):
+    """{way: function}: the 20 best answers of `size` windows with random logits."""
+    questions, contexts = bench.texts(1000)
+    windows = features(bench, len(questions))["library"]()
+    plain = recipe.features(bench.tokenizer, questions, contexts)
+    # windows are used again, as other examples, until there are enough
+    chosen = np.arange(size) % len(windows)
+    part = replace(windows.select(chosen), example_index=torch.arange(size))
+    contexts = [contexts[int(windows.example_index[row])] for row in chosen]
+    plain = [{**plain[row], "example": number} for number, row in enumerate(chosen)]
+    start, end = np.random.default_rng(1).normal(size=(2, *part.input_ids.shape), scale=3.0).astype(np.float32)
+    start_list, end_list = start.astype(np.float64).tolist(), end.astype(np.float64).tolist()
+    return {
+        "recipe": lambda: recipe.best_answers(plain, start_list, end_list, contexts),
+        "library": lambda: decoding.best_answers(part, start, end, contexts),
+    }
+
+
+def evaluation_work(bench, size):
+    """{way: function}: the best answers' texts of `size` examples, from text to text."""
+    part = bench.examples[:size]
+
+    def library():
+        found = predict.answers(bench.model, bench.tokenizer, part, features=FEATURES, batch_size=BATCH)
+        return [answers[0].text if answers else "" for answers in found]
+
+    return {
+        "recipe": lambda: recipe.evaluate(bench.plain, bench.tokenizer, *bench.texts(size)),
+        "library": library,
+    }
+
+
+def distillation_work(bench, size, folder):
+    """{way: function}: one epoch of self-distillation on the windows of `size` examples; losses of its steps."""
+    study = load_params("embedded/full")
+    method = study.methods["skd-map"]
+    optimisation = replace(study.distillation, epochs=1, batch_size=24, accumulation=1, dropout=0.0, token_masking=0.0)
+    part = bench.examples[:size]
+
+    def library(logits_folder=None):
+        log, _ = distillation.train_reader(
+            copy.deepcopy(bench.model),
+            bench.tokenizer,
+            part,
+            features=FEATURES,
+            optimisation=optimisation,
+            method=method,
+            generations=1,
+            seed=1,
+            output_dir=Path(folder) / "trainer",
+            logits_folder=logits_folder,
+        )
+        return [row["loss"] for row in log]
+
+    def plain():
+        rows = list(distillation.training_features(bench.tokenizer, part, FEATURES))
+        order = np.random.default_rng(1).permutation(len(rows)).tolist()
+        return recipe.distil(
+            copy.deepcopy(bench.plain),
+            copy.deepcopy(bench.plain).eval(),
+            rows,
+            method=method,
+            learning_rate=optimisation.learning_rate,
+            pad_id=bench.tokenizer.pad_token_id,
+            order=order,
+        )
+
+    cache = Path(folder) / f"logits-{size}"
+    return {
+        "recipe": plain,
+        "library": library,
+        "library, teacher cached": lambda: library(cache),  # `measured` fills the cache first
+    }
+
+
+def measured(name, unit, make, sizes, repeats, report):
+    """Measure every way of a work at every size.
+
+    Args:
+        make: size -> {way: function}.
+        report: called with a line for each measurement.
+
+    Returns:
+        List of `measure.Measurement`.
+    """
+    made = []
+    for size in sizes:
+        ways = make(size)
+        for way, function in ways.items():
+            if way.endswith("cached"):
+                function()  # this fills the cache
+        for way, seconds in repeated(ways, repeats).items():
+            made.append(Measurement(name, way, size, unit, seconds))
+            report(f"{name}, {size} {unit}, {way}: {made[-1].median:.3f} s")
+    return made
+
+
+def evaluation_memory(sizes):
+    """Peak memory in MiB of reading so many short examples, each size in a process of its own; [(size, MiB)]."""
+    found = []
+    for size in sizes:
+        command = [sys.executable, "-c", f"from benchmarks import works; works._read_short({size})"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        found.append((size, int(done.stdout.split()[-1]) // 1024))
+    return found
+
+
+def _read_short(size):
+    """Read `size` short examples with a tiny model and print the peak memory of this process in KiB."""
+    torch.set_num_threads(1)
+    words = ["river", "city", "Anna", "painter", "museum", "bridge", "1850", "north"]
+    texts = [" ".join(words[(number + step) % 8] for step in range(12)) for number in range(64)]
+    examples = [
+        squad_format.Example(str(number), f"Where is the {words[number % 8]}?", texts[number % 64], (), "", "en", "en")
+        for number in range(size)
+    ]
+    bench = Bench(examples[:64], layers=1, hidden=32)
+    found = predict.stream_answers(bench.model, bench.tokenizer, examples, features=FEATURES, batch_size=BATCH)
+    best = sum(bool(answers) for answers in found)
+    assert best == size
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def scratch_folder():
+    """A folder for trainers and logits that goes away by itself."""
+    return tempfile.TemporaryDirectory(prefix="benchmarks-")
