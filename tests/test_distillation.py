@@ -83,11 +83,12 @@ def tiny_model(*, dropout=0.0, seed=0, type_vocab_size=2):
     )
 
 
+OPTIONS = ("steps", "first_teacher", "teacher_questions", "teacher_in_step", "logits_folder", "batch_tokens")
+
+
 def run(tmp_path, method, *, model=None, examples=EXAMPLES, generations=3, seed=1, **changes):
     """(hash before, hash after, log, generations) of one training run."""
-    options = {
-        name: changes.pop(name) for name in ("teacher_in_step", "logits_folder", "batch_tokens") if name in changes
-    }
+    options = {name: changes.pop(name) for name in OPTIONS if name in changes}
     model = model or tiny_model()
     before = weights_hash(model)
     log, teachers = train_reader(
@@ -481,6 +482,30 @@ def test_epochs_that_end_with_half_a_step(tmp_path):
         assert row["loss"] == pytest.approx(row["ce"] + row["kl"], abs=1e-5)
 
 
+@pytest.mark.parametrize(("steps", "begins"), [(9, [1, 4, 7]), (10, [1, 4, 7]), (5, [1, 2, 4])])
+def test_a_run_of_so_many_steps(tmp_path, steps, begins):
+    before, after, log, generations = run(tmp_path, SKD, steps=steps, epochs=1)
+    assert [row["step"] for row in log] == list(range(1, steps + 1))
+    numbers = [row["generation"] for row in log]
+    assert [numbers.index(number) + 1 for number in (1, 2, 3)] == begins
+    assert len(generations) == 3
+    assert [row["kl"] for row in log if row["step"] in begins] == pytest.approx([0.0] * 3, abs=1e-6)
+    assert generations[0]["teacher_weights"] == before
+    assert generations[-1]["student_weights"] == after
+    # the schedule ends with the steps, too
+    assert log[-1]["learning_rate"] == pytest.approx(0.01 / steps)
+
+
+def test_a_first_teacher_that_is_not_the_student(tmp_path):
+    teacher = tiny_model(seed=5)
+    _, _, log, generations = run(tmp_path, SKD, first_teacher=teacher)
+    assert generations[0]["teacher_weights"] == weights_hash(teacher)
+    assert generations[1]["teacher_weights"] == generations[0]["student_weights"]
+    assert log[0]["kl"] > 1e-3
+    assert log[3]["kl"] == pytest.approx(0.0, abs=1e-6)
+    assert not any(parameter.grad is not None for parameter in teacher.parameters())
+
+
 def test_seeds(tmp_path, skd_run):
     _, after, log, generations, _ = skd_run
     _, again, same_log, same_generations = run(tmp_path / "a", SKD, teacher_in_step=True)
@@ -569,6 +594,7 @@ def test_dropout_of_a_run(tmp_path):
         ([], {}, "no training examples; is the sampled set empty?"),
         (EXAMPLES, {"epochs": 4}, "4 epochs cannot be shared out among 3 generations"),
         (EXAMPLES, {"epochs": 2}, "2 epochs cannot be shared out among 3 generations"),
+        (EXAMPLES, {"steps": 2}, "2 steps cannot be shared out among 3 generations"),
     ],
 )
 def test_errors(tmp_path, examples, changes, message):

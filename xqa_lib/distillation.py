@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from . import losses, stored_logits
+from . import losses, parallel_view, stored_logits
 from .batching import ShuffledLengthGroups, TokenBudgetBatches
 from .coefficients import COEFFICIENTS
 from .features import as_arrays, encode_pairs, label_windows
@@ -80,6 +80,8 @@ class PadToBatch:
             batch["attention_mask"][index, :n] = 1
         for name in ("start_positions", "end_positions", "feature_id"):
             batch[name] = torch.tensor([int(row[name]) for row in rows])
+        if "teacher_input_ids" in rows[0]:
+            batch |= parallel_view.teacher_batch(rows, self.pad_id)
         return batch
 
 
@@ -107,7 +109,18 @@ def mask_tokens(inputs, share, tokenizer):
     return {**inputs, "input_ids": ids.masked_fill(drawn & ~special, tokenizer.mask_token_id)}
 
 
-def distillation_loss(student, teacher, start_positions, end_positions, method):
+def teacher_logits(teacher, inputs):
+    """(logits, compared): the teacher's start and end logits (B, L) at the student's positions, and which of these
+    student and teacher both have ((B, L) bool; None: all), where the batch gives the teacher inputs of its own."""
+    with torch.no_grad():
+        if "teacher_input_ids" not in inputs:
+            return span_logits(teacher, inputs), None
+        own = {name: inputs[f"teacher_{name}"] for name in ("input_ids", "attention_mask", "token_type_ids")}
+        logits = tuple(parallel_view.align(part, inputs) for part in span_logits(teacher, own))
+    return logits, parallel_view.compared_positions(inputs)
+
+
+def distillation_loss(student, teacher, start_positions, end_positions, method, compared=None):
     """L = alpha_CE * L_CE + alpha_KL * L_KL of one batch.
 
     Args:
@@ -115,6 +128,8 @@ def distillation_loss(student, teacher, start_positions, end_positions, method):
         teacher: the same of the teacher, or None for plain cross-entropy.
         start_positions, end_positions: (B,).
         method: `params.Method`.
+        compared: (B, L) bool, the positions over which the KL divergence runs; None: all. The teacher's other logits
+            must be the lowest float.
 
     Returns:
         (loss, parts): a scalar with gradient, and a dict of detached scalars ce, kl (unweighted means over the batch,
@@ -124,9 +139,12 @@ def distillation_loss(student, teacher, start_positions, end_positions, method):
     parts = {"ce": ce.mean().detach()}
     loss = method.alpha_ce * ce.mean()
     if teacher is not None:
+        pupil = student
+        if compared is not None:
+            pupil = tuple(part.masked_fill(~compared, torch.finfo(part.dtype).min) for part in student)
         kl = sum(
             losses.kd_kl(s, t, temperature=method.temperature, direction=method.direction)
-            for s, t in zip(student, teacher, strict=True)
+            for s, t in zip(pupil, teacher, strict=True)
         )
         kl = kl / 2
         score = COEFFICIENTS[method.coefficient]
@@ -149,7 +167,12 @@ class _Generations(TrainerCallback):
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         # Trainer counts epochs as a float that stands at a whole number here
-        self.trainer.begin_epoch(round(state.epoch or 0))
+        if self.trainer.generation_steps is None:
+            self.trainer.begin_epoch(round(state.epoch or 0))
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if self.trainer.generation_steps is not None and state.global_step in self.trainer.generation_steps:
+            self.trainer.begin_generation()
 
 
 class DistillationTrainer(Trainer):
@@ -164,6 +187,9 @@ class DistillationTrainer(Trainer):
             comparison.
         batch_tokens: tokens of a batch, padding included, in place of a number of features (see
             `batching.TokenBudgetBatches`); on one device only.
+        generation_steps: the numbers of optimiser steps done when a generation begins, 0 among them; then epochs do not
+            matter. None: epochs decide.
+        first_teacher: generation 1's teacher; None: a copy of the student as it starts.
         Others: as `Trainer`.
 
     Attributes:
@@ -177,6 +203,8 @@ class DistillationTrainer(Trainer):
         method,
         epochs_per_generation=1,
         token_masking=0.0,
+        generation_steps=None,
+        first_teacher=None,
         logits_folder=None,
         teacher_in_step=False,
         batch_tokens=None,
@@ -186,6 +214,8 @@ class DistillationTrainer(Trainer):
         self.method = method
         self.token_masking = token_masking
         self.epochs_per_generation = epochs_per_generation
+        self.generation_steps = generation_steps
+        self.first_teacher = first_teacher
         self.logits_folder = logits_folder
         self.teacher_in_step = teacher_in_step
         self.batch_tokens = batch_tokens
@@ -199,15 +229,19 @@ class DistillationTrainer(Trainer):
 
     def begin_epoch(self, epoch):
         """Called at the start of each epoch (from 0); renews the teacher where a generation begins."""
-        if epoch % self.epochs_per_generation:
-            return
+        if epoch % self.epochs_per_generation == 0:
+            self.begin_generation()
+
+    def begin_generation(self):
+        """Renews the teacher."""
         self._end_generation()
         student = self.accelerator.unwrap_model(self.model)
         self.generations.append(
             {"generation": len(self.generations) + 1, "teacher_weights": None, "student_weights": None}
         )
         if self.method.coefficient is not None:
-            self.teacher = copy.deepcopy(student).eval().requires_grad_(False)
+            source = student if self.generations[1:] or self.first_teacher is None else self.first_teacher
+            self.teacher = copy.deepcopy(source).to(student.device).eval().requires_grad_(False)
             self.generations[-1]["teacher_weights"] = weights_hash(self.teacher)
 
     def _get_train_sampler(self, train_dataset=None):
@@ -239,13 +273,13 @@ class DistillationTrainer(Trainer):
         return result
 
     def _ask_teacher(self, inputs):
-        # where steps rather than epochs end a generation, a pass could read more features than its steps do
-        if self.teacher_in_step or self.args.max_steps > 0:
-            with torch.no_grad():
-                return span_logits(self.teacher, inputs)
+        # where steps rather than epochs end a generation, a pass could read more features than its steps do; and what
+        # the teacher reads through another question is not known by the student's feature
+        if self.teacher_in_step or self.args.max_steps > 0 or "teacher_input_ids" in inputs:
+            return teacher_logits(self.teacher, inputs)
         if self._teacher_logits[0] is not self.teacher:  # a new generation, or a run that was taken up again
             self._teacher_logits = (self.teacher, self._read_with_teacher())
-        return self._teacher_logits[1].batch(inputs["feature_id"], inputs["attention_mask"])
+        return self._teacher_logits[1].batch(inputs["feature_id"], inputs["attention_mask"]), None
 
     def _read_with_teacher(self):
         dataset = self.train_dataset
@@ -267,9 +301,9 @@ class DistillationTrainer(Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         seen = mask_tokens(inputs, self.token_masking, self.processing_class) if model.training else inputs
         student = span_logits(model, seen)
-        teacher = None if self.teacher is None else self._ask_teacher(inputs)
+        teacher, compared = (None, None) if self.teacher is None else self._ask_teacher(inputs)
         loss, parts = distillation_loss(
-            student, teacher, inputs["start_positions"], inputs["end_positions"], self.method
+            student, teacher, inputs["start_positions"], inputs["end_positions"], self.method, compared
         )
         self._parts.append(parts)
         return (loss, {"start_logits": student[0], "end_logits": student[1]}) if return_outputs else loss
@@ -294,7 +328,20 @@ def set_hidden_dropout(model, probability):
 
 
 def train_reader(
-    model, tokenizer, examples, *, features, optimisation, method, generations, seed, output_dir, **options
+    model,
+    tokenizer,
+    examples,
+    *,
+    features,
+    optimisation,
+    method,
+    generations,
+    seed,
+    output_dir,
+    steps=None,
+    first_teacher=None,
+    teacher_questions=None,
+    **options,
 ):
     """Train a reader on examples, by cross-entropy or by self-distillation.
 
@@ -306,6 +353,9 @@ def train_reader(
         generations: number of teachers; must divide `optimisation.epochs`.
         seed: of dropout and of the order of the examples.
         output_dir: the trainer's scratch folder.
+        steps: optimiser steps, shared out among the generations, in place of `optimisation.epochs`.
+        first_teacher: model that teaches generation 1; None: a copy of `model` as it starts.
+        teacher_questions: the question that the teacher reads for each example; None: what the student reads.
         options: logits_folder, teacher_in_step and batch_tokens of `DistillationTrainer`.
 
     Returns:
@@ -313,18 +363,22 @@ def train_reader(
         learning_rate, grad_norm), and `DistillationTrainer.generations`.
 
     Raises:
-        ValueError: no examples; epochs that the generations do not divide.
+        ValueError: no examples; epochs or steps that the generations do not divide; another number of questions than
+            of examples.
     """
     if not examples:
         raise ValueError("no training examples; is the sampled set empty?")
-    if optimisation.epochs % generations:
+    if steps is None and optimisation.epochs % generations:
         raise ValueError(f"{optimisation.epochs} epochs cannot be shared out among {generations} generations")
+    if steps is not None and steps < generations:
+        raise ValueError(f"{steps} steps cannot be shared out among {generations} generations")
     if optimisation.dropout is not None:
         set_hidden_dropout(model, optimisation.dropout)
     torch.set_float32_matmul_precision("highest")  # no TF32: who wants speed for precision asks for bf16
     arguments = TrainingArguments(
         output_dir=str(output_dir),
         num_train_epochs=optimisation.epochs,
+        max_steps=steps or -1,
         per_device_train_batch_size=optimisation.batch_size,
         gradient_accumulation_steps=optimisation.accumulation,
         learning_rate=optimisation.learning_rate,
@@ -345,14 +399,21 @@ def train_reader(
         dataloader_pin_memory=False,
         disable_tqdm=True,
     )
+    data = training_features(tokenizer, examples, features)
+    if teacher_questions is not None:
+        columns, _ = parallel_view.teacher_columns(tokenizer, examples, teacher_questions, features)
+        for name, values in columns.items():
+            data = data.add_column(name, values)
     trainer = DistillationTrainer(
         model=model,
         args=arguments,
-        train_dataset=training_features(tokenizer, examples, features),
+        train_dataset=data,
         data_collator=PadToBatch(tokenizer),
         processing_class=tokenizer,
         method=method,
-        epochs_per_generation=optimisation.epochs // generations,
+        epochs_per_generation=max(1, optimisation.epochs // generations),
+        generation_steps=None if steps is None else {steps * done // generations for done in range(generations)},
+        first_teacher=first_teacher,
         token_masking=optimisation.token_masking,
         **options,
     )
