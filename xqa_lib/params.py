@@ -209,6 +209,71 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Sweeps:
+    """The ablations (see `xqa_lib.experiments`): their grids, and a size at which many runs fit into one study's time.
+
+    Every list may be longer than a profile's: `dvc exp run -S 'sweeps.temperatures=[2,4,8,18]'` adds what it lacks.
+    """
+
+    groups: list[str]  # of experiments, keys of `experiments.GROUPS`: one stage for each of them and seed
+    methods: list[str]  # drawn as curves, keys of `methods`
+    reference_ntl: int | None  # of the settings that do not sweep it; null: each method's own
+    parallel_ids: int  # ids that a run is trained on, drawn anew for each seed; 0 = all
+    evaluation_questions: int  # questions per language pair of the development set; 0 = all
+    ntl: list[int]  # target languages at equal epochs
+    equal_steps_ntl: list[int]  # and at the optimiser steps of the method's own ntl
+    temperatures: list[float]
+    temperature_ntl: list[int]  # the other side of the T x ntl grid
+    directions: list[str]
+    coefficients: list[str]  # each with one weight per batch and one per example
+    k: list[int]
+    windows: list[int]  # half-widths in tokens
+    generations: list[int]  # of as many epochs each as one of the study's
+    few_ids: list[int]  # the few-resource curve; 0 = all parallel ids
+    label_noise: list[float]  # shares of the parallel answers that are made wrong
+    left_out: list[str]  # languages that one run each is not trained on
+    translated_examples: int  # per language, of the translate-train baseline; 0 = all
+
+    def __post_init__(self):
+        from .coefficients import COEFFICIENTS
+        from .losses import DIRECTIONS
+
+        _check_distinct(self.groups, "sweeps.groups")
+        _check(
+            self.reference_ntl is None or self.reference_ntl >= 0,
+            f"sweeps.reference_ntl must be >= 0 or null, got {self.reference_ntl}",
+        )
+        for name in ("parallel_ids", "evaluation_questions", "translated_examples"):
+            _check(getattr(self, name) >= 0, f"sweeps.{name} must be >= 0, got {getattr(self, name)}")
+        for name in self.__dataclass_fields__:
+            values = getattr(self, name)
+            if isinstance(values, list) and values:
+                _check_distinct(values, f"sweeps.{name}")
+        for names, least in (
+            (("ntl", "equal_steps_ntl", "temperature_ntl", "few_ids"), 0),
+            (("k", "windows", "generations"), 1),
+        ):
+            for name in names:
+                values = getattr(self, name)
+                _check(min(values, default=least) >= least, f"sweeps.{name} must be >= {least}, got {values}")
+        _check(
+            all(0 < value < float("inf") for value in self.temperatures),
+            f"sweeps.temperatures must be > 0, got {self.temperatures}",
+        )
+        _check(
+            all(0 <= value < 1 for value in self.label_noise),
+            f"sweeps.label_noise must be in [0, 1), got {self.label_noise}",
+        )
+        for name, known in (
+            ("directions", DIRECTIONS),
+            ("coefficients", COEFFICIENTS),
+            ("left_out", languages.LANGUAGES),
+        ):
+            unknown = [value for value in getattr(self, name) if value not in known]
+            _check(not unknown, f"sweeps.{name}: unknown {unknown}, expected some of {', '.join(known)}")
+
+
+@dataclass(frozen=True)
 class Params:
     """All parameters of one study."""
 
@@ -229,6 +294,7 @@ class Params:
     trained: list[str]  # the methods of this study, in the order of figures and tables
     methods: dict[str, Method]
     evaluation: Evaluation
+    sweeps: Sweeps
 
     def __post_init__(self):
         _check(self.profile in PROFILES, f"unknown profile {self.profile!r}: expected one of {', '.join(PROFILES)}")
@@ -250,6 +316,14 @@ class Params:
         _check_distinct(self.trained, "trained")
         # tables and figures tell the systems apart by their labels
         _check_distinct([self.method(name).label for name in self.trained], "the labels of the trained methods")
+        for name in self.sweeps.methods:
+            self.method(name)
+        unknown = [code for code in self.sweeps.left_out if code not in self.sampling.languages]
+        _check(not unknown, f"sweeps.left_out: {unknown} are not among sampling.languages {self.sampling.languages}")
+        _check(
+            self.sampling.pivot not in self.sweeps.left_out,
+            f"sweeps.left_out names the pivot {self.sampling.pivot!r}, without which nothing is sampled; leave it in",
+        )
 
     @property
     def data_folder(self):
