@@ -73,7 +73,7 @@ def train_encoder(params):
             facts = {"pretrained": params.encoder.pretrained}
             write_json(out / "run.json", facts)
         return pd.DataFrame(columns=["step", "loss"]), facts
-    _use_threads(params)
+    use_threads(params)
     text = preparation.read_text(params)
     inputs = sorted((params.data_folder / "text").glob("*.txt"))
     if not text:
@@ -112,7 +112,7 @@ def train_encoder(params):
     return log, facts
 
 
-def _use_threads(params):
+def use_threads(params):
     """Sums are split among threads, so that their last bits depend on how many there are."""
     import torch
 
@@ -286,7 +286,7 @@ def _train(params, folder, *, source, phases, method, generations, seed, inputs)
     """Train the model of `source` through phases (name, examples, `params.Optimisation`) and save it to `folder`."""
     from . import distillation, models
 
-    _use_threads(params)
+    use_threads(params)
     with (
         atomic_folder(folder) as out,
         recorded(
@@ -338,7 +338,7 @@ def evaluate_system(params, method, seed):
 
     from . import models
 
-    _use_threads(params)
+    use_threads(params)
     folder = reader_folder(params) if method == ZERO_SHOT else student_folder(params, method, seed)
     model, tokenizer = models.load_reader(folder)
     model.to("cuda" if torch.cuda.is_available() else "cpu")  # as `Trainer` does for the trainings
@@ -401,6 +401,21 @@ def require(params, stage, *, method=None, seed=None):
         raise ValueError(f"unknown stage {stage!r}")
 
 
+def require_sweep(params, group, seed):
+    """`require` the results of a group of experiments with one seed."""
+    from . import sweeps
+
+    require_sweep_inputs(params, seed)
+    _once(params, sweeps.folder(params, group, seed), lambda: sweeps.run_group(params, group, seed))
+
+
+def require_sweep_inputs(params, seed):
+    """`require` what the experiments start from: the reader, and the students of the study with this seed."""
+    require(params, "reader")
+    for method in params.trained:
+        require(params, "students", method=method, seed=seed)
+
+
 def require_model(params, method, seed):
     """`require` the model of a system: the English reader for `ZERO_SHOT`, else a student."""
     if method == ZERO_SHOT:
@@ -410,11 +425,14 @@ def require_model(params, method, seed):
 
 
 def require_all(params):
-    """`require` the scores of every system of the study."""
+    """`require` the scores of every system and the results of every group of experiments of the study."""
     require(params, "scores", method=ZERO_SHOT)
     for method in params.trained:
         for seed in params.seeds:
             require(params, "scores", method=method, seed=seed)
+    for group in params.sweeps.groups:
+        for seed in params.seeds:
+            require_sweep(params, group, seed)
 
 
 def _once(params, result, make):

@@ -1,0 +1,395 @@
+"""Run the settings of the experiments: one process per group and seed, that reads model and data once.
+
+Every setting is trained from the same English reader and scored on the same questions of the development set, so that
+settings can be compared question by question. What comes out are tables keyed by the setting:
+
+    runs/<study>/sweeps/<group>/seed-<seed>/
+        scores.csv              setting, evaluation.KEY, em, f1 (0 to 1), rank: one row per question and language pair
+        logs.csv                setting, and a row per optimiser step as in a student's training_log.csv
+        start-distribution.csv  in the first group: the reader's start probabilities on one training example
+        run.json                the settings, how many examples, steps and wrong answers each had, its weights
+"""
+
+import copy
+import json
+import math
+import shutil
+import time
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import torch
+
+from . import distillation, experiments, label_noise, models, parallel_view, predict, preparation, sampling, stages
+from .decoding import best_answers
+from .errors import DataError
+from .evaluation import KEY
+from .features import encode_pairs
+from .files import atomic_folder, write_text
+from .metrics import best_metric
+from .run_record import recorded
+
+COLUMNS = ["setting", *KEY, "em", "f1", "rank"]
+RANKS = 10  # how many of the best answers are looked through for an exact match
+
+
+def folder(params, group, seed):
+    """Where the results of a group and seed lie."""
+    return params.runs_folder / "sweeps" / group / f"seed-{seed}"
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The development questions that every setting is scored on, as windows: made once, read by every student."""
+
+    examples: list
+    windows: object  # features.Windows
+    metric: str
+
+
+def sample_questions(params, tokenizer):
+    """`Questions` of a study: `sweeps.evaluation_questions` per language pair, the same for every setting and seed.
+
+    Each pair draws its own, so that few questions per pair are many ids in all: ids are what the tests resample.
+    """
+    name = params.data.evaluation_sets[0]
+    pairs = {}
+    for example in preparation.read_evaluation(params, name):
+        pairs.setdefault((example.question_lang, example.context_lang), []).append(example)
+    most = params.sweeps.evaluation_questions
+    chosen = []
+    for pair, examples in pairs.items():
+        keys = {e.id: sampling.pseudo_random_key(params.data.seed, "sweeps", e.id, *pair) for e in examples}
+        kept = set(sorted(keys, key=keys.get)[: most or len(keys)])
+        chosen += [example for example in examples if example.id in kept]
+    windows = encode_pairs(
+        tokenizer,
+        [example.question for example in chosen],
+        [example.context for example in chosen],
+        max_length=params.features.max_length,
+        stride=params.features.stride,
+        max_question_length=params.features.max_question_length,
+    )
+    return Questions(chosen, windows, preparation.metric_of(name))
+
+
+def score(model, questions, *, evaluation):
+    """Scores of a model on `Questions`: DataFrame `KEY`, em, f1, rank.
+
+    `rank` is the place among the ten best answers of the first that matches exactly, from 1; 0 if none does.
+    """
+    start, end = predict.window_logits(model, questions.windows, batch_size=evaluation.batch_size)
+    contexts = [example.context for example in questions.examples]
+    found = best_answers(
+        questions.windows,
+        start,
+        end,
+        contexts,
+        n_best=max(RANKS, evaluation.n_best),
+        max_answer_tokens=evaluation.max_answer_tokens,
+    )
+    measure = best_metric(questions.metric)
+    rows = []
+    for example, answers in zip(questions.examples, found, strict=True):
+        gold = [answer.text for answer in example.answers]
+        scores = [
+            measure(answer.text, gold, example.context_lang) if answer.text.strip() else (0.0, 0.0)
+            for answer in answers[:RANKS]
+        ]
+        em, f1 = scores[0] if scores else (0.0, 0.0)
+        rank = next((place for place, (exact, _) in enumerate(scores, 1) if exact == 1), 0)
+        rows.append((example.id, example.question_lang, example.context_lang, em, f1, rank))
+    return pd.DataFrame(rows, columns=[*KEY, "em", "f1", "rank"])
+
+
+def chosen_ids(parallel, count, seed):
+    """`count` ids of the parallel data (all if 0), drawn by the seed; fewer ids are a part of more ids.
+
+    Raises:
+        DataError: more ids than there are.
+    """
+    ids = stages.aligned_ids(parallel)
+    if not count:
+        return ids
+    if count > len(ids):
+        raise DataError(
+            f"the sweeps ask for {count} parallel ids, but the study has {len(ids)}: lower sweeps.parallel_ids and "
+            "sweeps.few_ids (0 = all), or raise data.parallel_paragraphs"
+        )
+    drawn = set(sorted(ids, key=lambda example_id: sampling.pseudo_random_key(seed, "ids", example_id))[:count])
+    return {example_id: ids[example_id] for example_id in ids if example_id in drawn}
+
+
+def training_examples(setting, parallel, params, seed):
+    """The examples of a setting of source "parallel", and how many answers were made wrong.
+
+    Args:
+        parallel: language -> examples of all parallel ids.
+        seed: of the ids, the language pairs and the wrong answers.
+    """
+    ids = chosen_ids(parallel, setting.parallel_ids, seed)
+    used = {language: [e for e in examples if e.id in ids] for language, examples in parallel.items()}
+    noisy, corrupted = label_noise.corrupt(used, rate=setting.label_noise, seed=seed)
+    ntl = setting.method.ntl
+    pairs = sampling.sample_pairs(
+        ids,
+        languages=[language for language in params.sampling.languages if language != setting.left_out],
+        # as many languages with a free draw as with the pivot
+        ntl=ntl + 1 if ntl and not setting.pivot else ntl,
+        seed=seed,
+        pivot=params.sampling.pivot if setting.pivot else None,
+    )
+    questions = {(language, e.id): e.question for language, examples in used.items() for e in examples}
+    contexts = {(language, e.id): e for language, examples in noisy.items() for e in examples}
+    examples = [
+        replace(contexts[context, i], question=questions[question, i], question_lang=question)
+        for i, question, context in pairs
+    ]
+    return examples, corrupted
+
+
+def translated_examples(params):
+    """SQuAD's training questions by machine translation, in every language of the study that has them."""
+    from . import corpora
+
+    found = []
+    for language in corpora.languages_of("mlqa-translate-train"):
+        if language in params.sampling.languages:
+            examples = corpora.load("mlqa-translate-train", context_lang=language)
+            most = params.sweeps.translated_examples
+            found += examples[:most] if most else examples
+    return found
+
+
+def questions_in_the_passage_s_language(examples, parallel):
+    """The question of each example in the language of its passage: what a teacher with the parallel view reads."""
+    questions = {(language, e.id): e.question for language, found in parallel.items() for e in found}
+    return [questions[example.context_lang, example.id] for example in examples]
+
+
+def optimiser_steps(windows, optimisation, epochs):
+    """Optimiser steps of `epochs` passes over so many windows."""
+    batches = math.ceil(windows / optimisation.batch_size)
+    return epochs * math.ceil(batches / optimisation.accumulation)
+
+
+def switch_dropout_off(model):
+    """No dropout anywhere in a model, attention weights included."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+
+
+class Trainer:
+    """Trains the settings of one study and seed, all from the same reader and the same parallel data.
+
+    Args:
+        params: `params.Params`.
+        reader, tokenizer: the English reader; copied, never changed.
+        parallel: language -> examples.
+        seed: of everything that is drawn.
+        scratch: folder for the trainer's files.
+    """
+
+    def __init__(self, params, reader, tokenizer, parallel, seed, scratch):
+        self.params, self.reader, self.tokenizer, self.parallel = params, reader, tokenizer, parallel
+        self.seed, self.scratch = seed, scratch
+
+    def train(self, setting):
+        """(model, log, facts) of a setting: the student, a DataFrame per optimiser step, and what it was made from."""
+        corrupted, optimisation = 0, self.params.distillation
+        if setting.source == "parallel":
+            examples, corrupted = training_examples(setting, self.parallel, self.params, self.seed)
+        else:
+            examples, optimisation = translated_examples(self.params), self.params.reader
+        optimisation = replace(optimisation, epochs=setting.epochs)
+        if not setting.dropout:
+            optimisation = replace(optimisation, dropout=0.0)
+        facts = {"examples": len(examples), "corrupted": corrupted, "ids": len({e.id for e in examples})}
+        options = {"steps": self._steps(setting, optimisation)}
+        if setting.view == "parallel":
+            questions = questions_in_the_passage_s_language(examples, self.parallel)
+            options["teacher_questions"] = questions
+            columns, agreeing = parallel_view.teacher_columns(self.tokenizer, examples, questions, self.params.features)
+            facts |= {"windows": len(columns["teacher_shift"]), "windows_through_another_question": agreeing}
+        if setting.born_again:
+            model, log = self._born_again(setting, examples, optimisation, options)
+        else:
+            model = self._fresh(setting)
+            log = self._run(model, setting, examples, optimisation, setting.generations, **options)
+        log["step"] = range(1, len(log) + 1)
+        facts |= {"steps": len(log), "weights": models.weights_hash(model)}
+        return model, log, facts
+
+    def _fresh(self, setting):
+        model = copy.deepcopy(self.reader)
+        if not setting.dropout:
+            switch_dropout_off(model)
+        return model
+
+    def _steps(self, setting, optimisation):
+        if setting.steps_of_ntl is None:
+            return None
+        like = replace(setting, method=replace(setting.method, ntl=setting.steps_of_ntl), steps_of_ntl=None)
+        examples, _ = training_examples(like, self.parallel, self.params, self.seed)
+        windows = len(distillation.training_features(self.tokenizer, examples, self.params.features))
+        return optimiser_steps(windows, optimisation, setting.epochs)
+
+    def _run(self, model, setting, examples, optimisation, generations, **options):
+        log, _ = distillation.train_reader(
+            model,
+            self.tokenizer,
+            examples,
+            features=self.params.features,
+            optimisation=optimisation,
+            method=setting.method,
+            generations=generations,
+            seed=self.seed,
+            output_dir=self.scratch,
+            **options,
+        )
+        return pd.DataFrame(log)
+
+    def _born_again(self, setting, examples, optimisation, options):
+        """A fresh reader for every generation, taught by the student of the one before."""
+        teacher, logs = None, []
+        each = replace(optimisation, epochs=setting.epochs // setting.generations)
+        for generation in range(1, setting.generations + 1):
+            model = self._fresh(setting)
+            log = self._run(model, setting, examples, each, 1, first_teacher=teacher, **options)
+            logs.append(log.assign(generation=generation))
+            teacher = model
+        return model, pd.concat(logs, ignore_index=True)
+
+
+def run_group(params, group, seed):
+    """Stage `ablations`: train and score the settings of a group with one seed, and write the results.
+
+    A setting that one of the study's own students has is not trained again: the student is read. The first group also
+    scores the untrained reader.
+
+    Args:
+        params: `params.Params`.
+        group: one of `params.sweeps.groups`.
+        seed: one of `params.seeds`.
+
+    Returns:
+        DataFrame setting, em, f1 (points, mean over the language pairs), minutes.
+    """
+    settings = experiments.assigned(params, group)
+    first = group == params.sweeps.groups[0]
+    own = experiments.students_of_the_study(params)
+    stages.use_threads(params)
+    reader, tokenizer = models.load_reader(stages.reader_folder(params))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    questions = sample_questions(params, tokenizer)
+    parallel = preparation.read_parallel(params)
+    inputs = [stages.reader_folder(params) / "run.json"]
+    with (
+        atomic_folder(folder(params, group, seed)) as out,
+        recorded(out / "run.json", inputs=inputs, seed=seed, group=group) as record,
+    ):
+        trainer = Trainer(params, reader, tokenizer, parallel, seed, out / "trainer")
+        scores, logs, record["settings"] = [], [], {}
+        if first:
+            found = score(reader.to(device), questions, evaluation=params.evaluation)
+            scores.append(found.assign(setting=experiments.ZERO_SHOT))
+            start_distribution(params, reader, tokenizer, parallel, seed).to_csv(
+                out / "start-distribution.csv", index=False, lineterminator="\n"
+            )
+            reader.to("cpu")
+        for key, setting in settings.items():
+            begun = time.perf_counter()
+            if key in own:
+                source = stages.student_folder(params, own[key], seed)
+                model, _ = models.load_reader(source)
+                log = pd.read_csv(source / "training_log.csv")
+                phases = json.loads((source / "run.json").read_text(encoding="utf-8"))["phases"]
+                facts = {
+                    "student": own[key],
+                    "examples": phases["training"]["examples"],
+                    "corrupted": 0,
+                    "ids": len(stages.aligned_ids(parallel)),
+                    "steps": len(log),
+                }
+            else:
+                model, log, facts = trainer.train(setting)
+            scores.append(score(model.to(device), questions, evaluation=params.evaluation).assign(setting=key))
+            logs.append(log.assign(setting=key))
+            minutes = round((time.perf_counter() - begun) / 60, 4)
+            record["settings"][key] = {"setting": setting.as_dict(), **facts, "minutes": minutes}
+        shutil.rmtree(out / "trainer", ignore_errors=True)
+        table = pd.concat(scores, ignore_index=True)[COLUMNS]
+        write_text(out / "scores.csv", table.to_csv(index=False, lineterminator="\n"))
+        if logs:
+            log = pd.concat(logs, ignore_index=True)
+            columns = ["setting", *(name for name in log.columns if name != "setting")]
+            write_text(out / "logs.csv", log[columns].to_csv(index=False, lineterminator="\n"))
+    return overview(table).assign(
+        minutes=lambda found: [record["settings"].get(key, {}).get("minutes", float("nan")) for key in found["setting"]]
+    )
+
+
+def overview(scores):
+    """Mean over language pairs of the mean over each pair's questions, in points: DataFrame setting, em, f1."""
+    pairs = scores.groupby(["setting", "question_lang", "context_lang"], sort=False)[["em", "f1"]].mean() * 100
+    return pairs.groupby("setting", sort=False).mean().reset_index()
+
+
+def start_distribution(params, reader, tokenizer, parallel, seed):
+    """The English reader's start distribution on one training example: what the first teacher says.
+
+    The example is the first drawn id with a question in another language than the passage's, English.
+
+    Returns:
+        DataFrame position, token, probability (temperature 1), softened (at the temperature of skd-map), gold (bool),
+        right (bool: in the window around the gold position that the coefficient accepts), rank (1 = most probable).
+    """
+    method = params.method("skd-map")
+    example_id = next(iter(chosen_ids(parallel, 1, seed)))
+    languages = [language for language in params.sampling.languages if language != "en"] or ["en"]
+    by_id = {language: {e.id: e for e in examples} for language, examples in parallel.items()}
+    passage = by_id.get("en", by_id[languages[0]])[example_id]
+    example = replace(passage, question=by_id[languages[0]][example_id].question, question_lang=languages[0])
+    data = distillation.training_features(tokenizer, [example], params.features)
+    # the window that holds the answer
+    row = next((row for row in data if row["start_positions"] > 0), data[0])
+    batch = distillation.PadToBatch(tokenizer)([row])
+    device = next(reader.parameters()).device
+    with torch.no_grad():
+        logits = distillation.span_logits(reader, {name: value.to(device) for name, value in batch.items()})[0][0].cpu()
+    gold = int(row["start_positions"])
+    table = pd.DataFrame(
+        {
+            "position": range(len(logits)),
+            "token": tokenizer.convert_ids_to_tokens(row["input_ids"]),
+            "probability": torch.softmax(logits, -1).numpy(),
+            "softened": torch.softmax(logits / method.temperature, -1).numpy(),
+        }
+    )
+    table["gold"] = table["position"] == gold
+    table["right"] = table["position"].between(gold - method.window, gold + method.window - 1)
+    table["rank"] = table["probability"].rank(method="first", ascending=False).astype(int)
+    return table.assign(question_lang=example.question_lang, context_lang=example.context_lang)
+
+
+def read_group(params, group, seed):
+    """(scores, logs, record) of a group and seed as they were written.
+
+    Raises:
+        DataError: no such results, or of other settings than the parameters now name.
+    """
+    place = folder(params, group, seed)
+    if not (place / "run.json").is_file():
+        raise DataError(f"{place} is missing: run `dvc repro`, which makes it")
+    record = json.loads((place / "run.json").read_text(encoding="utf-8"))
+    lacking = set(experiments.assigned(params, group)) - set(record["settings"])
+    if lacking:
+        raise DataError(
+            f"{place}: {len(lacking)} settings of the parameters were not run ({min(lacking)}, ...): run `dvc repro`, "
+            "which runs them"
+        )
+    # texts stay as they are: an id may look like a number
+    scores = pd.read_csv(place / "scores.csv", dtype={name: str for name in ("setting", *KEY)}, keep_default_na=False)
+    logs = pd.read_csv(place / "logs.csv", dtype={"setting": str}) if (place / "logs.csv").is_file() else pd.DataFrame()
+    return scores, logs, record
