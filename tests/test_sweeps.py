@@ -228,10 +228,9 @@ def study(tmp_path_factory):
 
 def test_what_a_group_leaves(study):
     params, tables = study
-    found = {path.name for path in sweeps.folder(params, "objective", 1).iterdir()}
-    assert found == {"scores.csv", "logs.csv", "run.json", "start-distribution.csv"}
-    found = {path.name for path in sweeps.folder(params, "data", 1).iterdir()}
-    assert found == {"scores.csv", "logs.csv", "run.json"}
+    for group in tables:
+        found = {path.name for path in sweeps.folder(params, group, 1).iterdir()}
+        assert found == {"scores.csv", "logs.csv", "run.json", "start-distribution.csv"}
     for group, table in tables.items():
         scores, logs, record = sweeps.read_group(params, group, 1)
         settings = experiments.assigned(params, group)

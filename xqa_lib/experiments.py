@@ -139,7 +139,9 @@ class Experiment:
         group: one of `GROUPS`; the groups are trained in stages of their own.
         question: what it asks, a sentence.
         axis: what the points' values are.
-        points: the first one is the baseline that the others are tested against.
+        points: the settings at their places.
+        against: what a point is tested against: the "first" point of all, the first of its own "series", or the first
+            series at the same "value".
     """
 
     name: str
@@ -147,6 +149,17 @@ class Experiment:
     question: str
     axis: str
     points: tuple
+    against: str = "first"
+
+    def baseline(self, point):
+        """The point that this one is tested against; None if it is a baseline itself."""
+        if self.against == "first":
+            found = self.points[0]
+        elif self.against == "series":
+            found = next(other for other in self.points if other.series == point.series)
+        else:
+            found = next(other for other in self.points if other.value == point.value)
+        return None if found.setting.key == point.setting.key else found
 
 
 def all_experiments(params):
@@ -211,7 +224,7 @@ def plan(params):
         seen |= set(new)
         examples = 0
         for setting in new.values():
-            as_long = setting if setting.steps_of_ntl is None else _with(setting, ntl=setting.steps_of_ntl)
+            as_long = setting if setting.steps_of_ntl is None else with_method(setting, ntl=setting.steps_of_ntl)
             examples += setting.parallel_ids * pairs_per_id(as_long, params.sampling.languages) * setting.epochs
         rows.append((experiment.name, experiment.group, len(experiment.points), len(new), examples))
     return pd.DataFrame(rows, columns=["experiment", "group", "settings", "new", "examples"])
@@ -231,7 +244,7 @@ def reference(params, method="skd-map"):
     )
 
 
-def _with(setting, **method):
+def with_method(setting, **method):
     """The setting with fields of its method replaced."""
     return replace(setting, method=replace(setting.method, **method))
 
@@ -254,7 +267,7 @@ def _temperature(params):
     base = reference(params)
     ntls = _own_first(params.sweeps.temperature_ntl, base.method.ntl)
     points = [
-        Point(f"ntl {ntl}", temperature, _with(base, ntl=ntl, temperature=temperature))
+        Point(f"ntl {ntl}", temperature, with_method(base, ntl=ntl, temperature=temperature))
         for ntl in ntls
         for temperature in _own_first(params.sweeps.temperatures, base.method.temperature)
     ]
@@ -268,14 +281,16 @@ def _no_ce(params):
     for method in ("skd-map", "skd"):
         base = reference(params, method)
         points.append(Point(_label(params, method), "CE + KL", base))
-        points.append(Point(_label(params, method), "KL alone", _with(base, alpha_ce=0.0)))
-    return Experiment("no-ce", "objective", "What does distillation do without cross-entropy?", "loss", tuple(points))
+        points.append(Point(_label(params, method), "KL alone", with_method(base, alpha_ce=0.0)))
+    return Experiment(
+        "no-ce", "objective", "What does distillation do without cross-entropy?", "loss", tuple(points), "series"
+    )
 
 
 def _direction(params):
     base = reference(params, "skd")
     points = [
-        Point(_label(params, "skd"), direction, _with(base, direction=direction))
+        Point(_label(params, "skd"), direction, with_method(base, direction=direction))
         for direction in _own_first(params.sweeps.directions, base.method.direction)
     ]
     return Experiment("direction", "objective", "Which direction of the KL divergence?", "direction", tuple(points))
@@ -295,7 +310,7 @@ def _coefficient(params):
     for name in _own_first(params.sweeps.coefficients, base.method.coefficient):
         # a constant is the same for the batch and for each of its examples
         for weighting in ("batch",) if name == "constant" else _own_first(["batch", "example"], base.method.weighting):
-            setting = _with(base, coefficient=name, weighting=weighting)
+            setting = with_method(base, coefficient=name, weighting=weighting)
             points.append(Point(f"per {weighting}", COEFFICIENT_NAMES[name], setting))
     return Experiment(
         "coefficient", "objective", "Which score of the teacher weighs the KL?", "coefficient", tuple(points)
@@ -304,7 +319,9 @@ def _coefficient(params):
 
 def _k(params):
     base = reference(params)
-    points = [Point(_label(params, "skd-map"), k, _with(base, k=k)) for k in _own_first(params.sweeps.k, base.method.k)]
+    points = [
+        Point(_label(params, "skd-map"), k, with_method(base, k=k)) for k in _own_first(params.sweeps.k, base.method.k)
+    ]
     question = "How many of the teacher's best positions does the coefficient look at?"
     return Experiment("k", "objective", question, "k", tuple(points))
 
@@ -312,7 +329,7 @@ def _k(params):
 def _window(params):
     base = reference(params)
     points = [
-        Point(_label(params, "skd-map"), window, _with(base, window=window))
+        Point(_label(params, "skd-map"), window, with_method(base, window=window))
         for window in _own_first(params.sweeps.windows, base.method.window)
     ]
     question = "How far from the truth does a position count as right?"
@@ -337,6 +354,7 @@ def _generations(params):
         "Do generations help beyond training longer, and must the student be kept?",
         f"generations (of {each} epoch{'s' if each > 1 else ''} each)",
         tuple(points),
+        "value",
     )
 
 
@@ -346,11 +364,11 @@ def _dropout(params):
         base = reference(params, method)
         points.append(Point(_label(params, method), "dropout", base))
         points.append(Point(_label(params, method), "none", replace(base, dropout=False)))
-    base = _with(reference(params), alpha_ce=0.0)
+    base = with_method(reference(params), alpha_ce=0.0)
     points.append(Point("KL alone", "dropout", base))
     points.append(Point("KL alone", "none", replace(base, dropout=False)))
     question = "Does distillation need dropout in the student, which alone tells it from a fresh teacher?"
-    return Experiment("dropout", "teacher", question, "student", tuple(points))
+    return Experiment("dropout", "teacher", question, "student", tuple(points), "series")
 
 
 def _view(params):
@@ -363,7 +381,7 @@ def _view(params):
         across = replace(base, view="parallel")
         points.append(Point(_label(params, method), "question in the passage's language", across))
     question = "Does a teacher that reads the question in the passage's language teach more?"
-    return Experiment("view", "teacher", question, "the teacher reads", tuple(points))
+    return Experiment("view", "teacher", question, "the teacher reads", tuple(points), "series")
 
 
 def _ntl(params):
@@ -371,9 +389,9 @@ def _ntl(params):
     for method in params.sweeps.methods:
         base = reference(params, method)
         for ntl in _own_first(params.sweeps.ntl, base.method.ntl):
-            points.append(Point(_label(params, method), ntl, _with(base, ntl=ntl)))
+            points.append(Point(_label(params, method), ntl, with_method(base, ntl=ntl)))
     question = "How many target languages per example, at equal epochs (more languages train longer)?"
-    return Experiment("ntl", "data", question, "target languages ntl", tuple(points))
+    return Experiment("ntl", "data", question, "target languages ntl", tuple(points), "value")
 
 
 def _ntl_steps(params):
@@ -384,9 +402,9 @@ def _ntl_steps(params):
         points.append(Point(_label(params, method), own, base))
         for ntl in params.sweeps.equal_steps_ntl:
             if ntl != own:
-                points.append(Point(_label(params, method), ntl, replace(_with(base, ntl=ntl), steps_of_ntl=own)))
+                points.append(Point(_label(params, method), ntl, replace(with_method(base, ntl=ntl), steps_of_ntl=own)))
     question = "How many target languages per example, at equal optimiser steps?"
-    return Experiment("ntl-steps", "data", question, "target languages ntl", tuple(points))
+    return Experiment("ntl-steps", "data", question, "target languages ntl", tuple(points), "series")
 
 
 def _pivot(params):
@@ -396,7 +414,9 @@ def _pivot(params):
         base = reference(params, method)
         points.append(Point(_label(params, method), f"{params.sampling.pivot} always", base))
         points.append(Point(_label(params, method), "any languages", replace(base, pivot=False)))
-    return Experiment("pivot", "data", "Must the pivot be one of the drawn languages?", "drawn", tuple(points))
+    return Experiment(
+        "pivot", "data", "Must the pivot be one of the drawn languages?", "drawn", tuple(points), "series"
+    )
 
 
 def _left_out(params):
@@ -414,19 +434,19 @@ def _few_resource(params):
         for ids in _own_first(params.sweeps.few_ids, base.parallel_ids):
             points.append(Point(_label(params, method), ids or "all", replace(base, parallel_ids=ids)))
     question = "How many parallel ids does each method need?"
-    return Experiment("few-resource", "data", question, "parallel ids", tuple(points))
+    return Experiment("few-resource", "data", question, "parallel ids", tuple(points), "value")
 
 
 def _label_noise(params):
     bases = {_label(params, method): reference(params, method) for method in params.sweeps.methods}
-    bases["windowed 1/rank, per example"] = _with(reference(params), weighting="example")
+    bases["windowed 1/rank, per example"] = with_method(reference(params), weighting="example")
     points = [
         Point(label, rate, replace(base, label_noise=rate))
         for label, base in bases.items()
         for rate in _own_first(params.sweeps.label_noise, 0.0)
     ]
     question = "Does the coefficient protect from wrong answers in the parallel data?"
-    return Experiment("label-noise", "data", question, "share of wrong answers", tuple(points))
+    return Experiment("label-noise", "data", question, "share of wrong answers", tuple(points), "value")
 
 
 def _translation(params):

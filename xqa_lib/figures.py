@@ -384,6 +384,211 @@ def loss_curve(log, *, ax=None):
     return ax
 
 
+@_styled
+def setting_curves(table, *, axis, ax=None, metric="F1"):
+    """Scores along a numeric axis, one line per series, with the standard deviation over seeds as error bars.
+
+    Args:
+        table: columns series, value (numbers), f1, f1_sd (points), one row per series and value. The values are drawn
+            as equally spaced steps, each under its number: grids are rarely even.
+        axis: what the values are.
+        metric: its name, for the label of the axis.
+    """
+    _need(table, ["series", "value", "f1", "f1_sd"], "table")
+    ax = _axes(ax, 5, 3)
+    values = sorted(set(table["value"]))
+    looks = _looks(table["series"])
+    for (series, colour, marker), offset in zip(looks, _offsets(len(looks), 0.25), strict=True):
+        part = table[table["series"] == series].sort_values("value")
+        ax.errorbar(
+            [values.index(value) + offset for value in part["value"]],
+            part["f1"],
+            yerr=part["f1_sd"].fillna(0),
+            color=colour,
+            marker=marker,
+            markeredgecolor="white",
+            markersize=6.5,
+            linewidth=1.3,
+            elinewidth=0.8,
+            capsize=2,
+            label=series,
+        )
+    ax.set_xticks(range(len(values)), [f"{value:g}" for value in values])
+    ax.set_xlim(-0.5, len(values) - 0.5)
+    ax.set(xlabel=axis, ylabel=f"{metric} (points)")
+    ax.grid(axis="y", color="0.9", linewidth=0.6)
+    ax.set_axisbelow(True)
+    _legend_above(ax, columns=2)
+    return ax
+
+
+@_styled
+def setting_dots(table, *, ax=None, metric="F1"):
+    """Scores of named settings, one row each from top to bottom, with the standard deviation over seeds as bars.
+
+    Args:
+        table: columns series, value (names), f1, f1_sd (points), one row per setting.
+        metric: its name, for the label of the axis.
+    """
+    _need(table, ["series", "value", "f1", "f1_sd"], "table")
+    # what all rows share need not stand at each of them
+    told = [name for name in ("series", "value") if len(set(table[name])) > 1] or ["value"]
+    names = [": ".join(str(getattr(row, name)) for name in told) for row in table.itertuples()]
+    ax = _axes(ax, 5.5, 0.9 + 0.32 * len(table))
+    rows = list(table.itertuples())
+    for series, colour, marker in _looks(table["series"]):
+        here = [place for place, row in enumerate(rows) if row.series == series]
+        part = table[table["series"] == series]
+        ax.errorbar(
+            part["f1"],
+            here,
+            xerr=part["f1_sd"].fillna(0),
+            color=colour,
+            marker=marker,
+            markersize=6.5,
+            linestyle="none",
+            elinewidth=0.8,
+            capsize=2,
+        )
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", color="0.9", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.set_xlabel(f"{metric} (points; bar: standard deviation over seeds)")
+    return ax
+
+
+@_styled
+def grid_heatmap(table, *, axis, ax=None, metric="F1"):
+    """Heat map of a grid of two parameters: rows the series, columns the values, both in their order.
+
+    Args:
+        table: columns series, value, f1 (points), one row per cell; what is missing is grey.
+        axis: what the values are.
+    """
+    _need(table, ["series", "value", "f1"], "table")
+    grid = table.pivot_table(index="series", columns="value", values="f1", sort=True)
+    texts = grid.map(lambda value: "" if pd.isna(value) else f"{value:.1f}")
+    ax = _axes(ax, 1.8 + 0.7 * grid.shape[1], 1.2 + 0.46 * grid.shape[0])
+    sns.heatmap(
+        grid,
+        ax=ax,
+        annot=texts,
+        fmt="",
+        linewidths=0.6,
+        linecolor="white",
+        cmap=_SEQUENTIAL,
+        cbar_kws={"label": f"{metric} (points)", "pad": 0.03},
+    )
+    mesh, values = ax.collections[0], grid.to_numpy()
+    for cell in ax.texts:
+        column, row = (int(position) for position in cell.get_position())
+        cell.set_color(_readable_on(mesh.cmap(mesh.norm(values[row, column]))))
+    ax.set_facecolor(_MISSING)
+    ax.set(xlabel=axis, ylabel="")
+    ax.tick_params(length=0, rotation=0)
+    return ax
+
+
+@_styled
+def coefficient_curves(logs, *, ax=None):
+    """The coefficient over training of several runs, with a dashed line where a generation begins.
+
+    Args:
+        logs: label -> DataFrame with columns step, generation and coefficient, one row per optimiser step. The lines
+            are those of the first run.
+    """
+    if not logs:
+        raise ValueError("logs is empty; there is nothing to draw")
+    ax = _axes(ax, 6.5, 3)
+    for (label, colour, marker), log in zip(_looks(logs), logs.values(), strict=True):
+        _need(log, ["step", "generation", "coefficient"], f"the log of {label!r}")
+        every = max(1, len(log) // 12)
+        ax.plot(
+            log["step"], log["coefficient"], color=colour, marker=marker, markevery=every, linewidth=1.3, label=label
+        )
+    first = next(iter(logs.values()))
+    for generation, step in first.groupby("generation")["step"].min().sort_index().iloc[1:].items():
+        ax.axvline(step, color="0.35", linewidth=0.9, linestyle="--", zorder=0)
+        ax.annotate(
+            f"generation {generation:g}",
+            (step, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(2, 2),
+            textcoords="offset points",
+            fontsize="small",
+        )
+    ax.set(xlabel="optimiser step", ylabel="coefficient α (0 to 1)")
+    ax.set_ylim(0, 1.02)
+    ax.margins(x=0.02)
+    _legend_above(ax, columns=2)
+    return ax
+
+
+@_styled
+def top_k_by_language(table, *, ax=None):
+    """Exact match among the k best answers against k, one line per question language.
+
+    Args:
+        table: columns language, k, em (points), one row per language and k.
+
+    Raises:
+        DataError: an unknown language.
+    """
+    _need(table, ["language", "k", "em"], "table")
+    ax = _axes(ax, 4.5, 3.2)
+    languages = _in_order(table["language"])
+    for language, colour, marker in _looks(languages):
+        part = table[table["language"] == language].sort_values("k")
+        ax.plot(part["k"], part["em"], color=colour, marker=marker, markersize=4.5, linewidth=1.2, label=language)
+    ax.set_xticks(sorted(set(table["k"])))
+    ax.set(xlabel="k best answers", ylabel="exact match among them (points)")
+    # panels that share the axis keep room for the largest of them
+    lines = [line.get_ydata().max() for panel in ax.get_figure().axes for line in panel.lines]
+    ax.set_ylim(0, max(1, *(1.06 * top for top in lines)))
+    ax.grid(axis="y", color="0.9", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.legend(title="question", loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+    return ax
+
+
+@_styled
+def start_distribution(table, *, ax=None, around=20):
+    """A teacher's start probabilities by position on one example, and the window in which it counts as right.
+
+    Args:
+        table: columns position, probability, softened, gold, right, rank, as `sweeps.start_distribution` makes it.
+            Tokens are numbered, not written: few machines have fonts for all scripts.
+        around: the ten most probable positions carry their rank; so many of the best decide what part is drawn.
+    """
+    _need(table, ["position", "probability", "softened", "gold", "right", "rank"], "table")
+    ax = _axes(ax, 7.5, 2.8)
+    shown = table[(table["rank"] <= around) | table["right"]]["position"]
+    part = table[table["position"].between(max(0, shown.min() - 3), shown.max() + 3)]
+    colours = sns.color_palette("colorblind", 3)
+    ax.bar(part["position"], part["probability"], color=colours[0], width=0.8, label="T = 1")
+    ax.step(part["position"], part["softened"], where="mid", color=colours[1], linewidth=1.2, label="softened")
+    right = table[table["right"]]["position"]
+    ax.axvspan(right.min() - 0.5, right.max() + 0.5, color="0.88", zorder=0, label="counts as right")
+    ax.axvline(table.loc[table["gold"], "position"].item(), color="0.25", linestyle="--", linewidth=1, label="truth")
+    for row in part[part["rank"] <= 10].itertuples():
+        ax.annotate(
+            str(row.rank),
+            (row.position, row.probability),
+            xytext=(0, 1.5),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize="x-small",
+        )
+    ax.set(xlabel="token position ([CLS] is 0)", ylabel="start probability")
+    ax.set_ylim(0, 1.12 * part["probability"].max())
+    ax.set_xlim(part["position"].min() - 0.7, part["position"].max() + 0.7)
+    _legend_above(ax, columns=4)
+    return ax
+
+
 def save(figure_or_ax, path_without_suffix):
     """Write a figure as `<path>.svg` and `<path>.png` (200 dots per inch), each complete or not at all.
 

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from . import evaluation, figures, preparation, significance, stages
+from . import ablation_report, ceiling, evaluation, figures, preparation, published, significance, stages
 from .files import atomic_folder, write_json, write_text
+from .languages import LANGUAGES
 from .stages import ZERO_SHOT
 
 RANDOM = "random-span"
-LABELS = {ZERO_SHOT: "zero-shot", RANDOM: "random span"}
+CEILING = "ceiling"
+LABELS = {ZERO_SHOT: "zero-shot", RANDOM: "random span", CEILING: "perfect logits (ceiling)"}
+NOT_TRAINED = (RANDOM, CEILING)
 TASK_NAMES = {
     "xlt": "same language (XLT)",
     "gxlt": "all pairs (G-XLT)",
@@ -36,6 +39,9 @@ class Report:
         minutes: training minutes and examples of each run.
         logs: (method, seed) -> training log.
         leakage: overlap of training and evaluation data.
+        by_question_language: each method against zero-shot per question language, Holm over the languages.
+        published: our same-language scores beside published ones, where they are of the same questions.
+        ablations: `ablation_report.Results`.
     """
 
     params: object
@@ -47,6 +53,9 @@ class Report:
     minutes: pd.DataFrame
     logs: dict
     leakage: pd.DataFrame
+    by_question_language: pd.DataFrame
+    published: pd.DataFrame
+    ablations: object
 
 
 def label(params, system):
@@ -55,13 +64,14 @@ def label(params, system):
 
 
 def load_scores(params):
-    """All score files of a study in one table, with random spans: columns system, seed, and `evaluation.COLUMNS`."""
+    """All score files of a study in one table, with floor and ceiling: columns system, seed, `evaluation.COLUMNS`."""
     tables = [evaluation.read_scores(stages.scores_file(params, ZERO_SHOT)).assign(system=ZERO_SHOT, seed=0)]
     for method in params.trained:
         for seed in params.seeds:
             path = stages.scores_file(params, stages.system_name(method, seed))
             tables.append(evaluation.read_scores(path).assign(system=method, seed=seed))
     tables.append(stages.random_span_scores(params).assign(system=RANDOM, seed=0))
+    tables.append(ceiling.scores(params).assign(system=CEILING, seed=0))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -75,7 +85,8 @@ def build(params):
         `Report`.
     """
     scores = load_scores(params)
-    trained = scores[scores["system"] != RANDOM]
+    trained = scores[~scores["system"].isin(NOT_TRAINED)]
+    by_language = language_table(params, scores[scores["system"] != RANDOM])
     against_zero_shot = _labelled(params, significance.compare_systems(trained, ZERO_SHOT))
     return Report(
         params=params,
@@ -85,7 +96,7 @@ def build(params):
         against_ce=_labelled(params, significance.compare_systems(trained[trained["system"] != ZERO_SHOT], "ce"))
         if "ce" in params.trained and len(params.trained) > 1
         else against_zero_shot.iloc[:0],
-        by_language=language_table(params, trained),
+        by_language=by_language,
         minutes=run_table(params),
         logs={
             (method, seed): pd.read_csv(stages.student_folder(params, method, seed) / "training_log.csv")
@@ -93,6 +104,13 @@ def build(params):
             for seed in params.seeds
         },
         leakage=pd.read_csv(params.data_folder / "leakage.csv"),
+        by_question_language=_labelled(
+            params, significance.compare_systems(trained, ZERO_SHOT, by="question_lang", resamples=2000)
+        ),
+        published=published.beside(
+            by_language[by_language["system"] != CEILING], whole=not params.data.evaluation_questions
+        ),
+        ablations=ablation_report.build(params),
     )
 
 
@@ -173,34 +191,35 @@ def draw(report):
     drawn = {}
     for name in params.data.evaluation_sets:
         table = report.table[report.table["set"] == name]
-        zero_shot = mean_matrix(report, name, ZERO_SHOT)
         if (table["task"] == "gxlt_off_diagonal").any():
-            drawn[f"{name}-heatmaps"] = _heatmaps(report, name, zero_shot)
+            drawn[f"{name}-heatmaps"] = _heatmaps(report, name, "f1")
+            drawn[f"{name}-heatmaps-em"] = _heatmaps(report, name, "em")
         drawn[f"{name}-methods"] = _methods(report, name)
         drawn[f"{name}-languages"] = _languages(report, name)
     drawn["training-curves"] = _curves(report)
-    return drawn
+    return drawn | ablation_report.draw(report.ablations)
 
 
-def _heatmaps(report, name, zero_shot):
-    systems = report.params.trained
+def _heatmaps(report, name, value):
+    systems, metric = report.params.trained, value.upper()
+    zero_shot = mean_matrix(report, name, ZERO_SHOT, value=value)
     figure, axes = plt.subplots(1, 1 + len(systems), figsize=(5.8 * (1 + len(systems)), 4.4))
     figure.subplots_adjust(wspace=0.25, top=0.85)
-    figures.gxlt_heatmap(zero_shot, ax=axes[0])
+    figures.gxlt_heatmap(zero_shot, ax=axes[0], metric=metric)
     axes[0].set_title("zero-shot")
-    changes = {system: mean_matrix(report, name, system) - zero_shot for system in systems}
+    changes = {system: mean_matrix(report, name, system, value=value) - zero_shot for system in systems}
     # one scale for all, or equal colours would mean unequal differences
     largest = max(1, math.ceil(max(change.abs().max(axis=None) for change in changes.values())))
     for ax, (system, change) in zip(axes[1:], changes.items(), strict=True):
-        figures.gxlt_heatmap(change, ax=ax, difference=True, vmax=largest)
+        figures.gxlt_heatmap(change, ax=ax, difference=True, vmax=largest, metric=metric)
         ax.set_title(f"{label(report.params, system)}: change from zero-shot")
-    figure.suptitle(f"{name}: F1 by question and context language, mean over {_seeds(report.params)}")
+    figure.suptitle(f"{name}: {metric} by question and context language, mean over {_seeds(report.params)}")
     return figure
 
 
 def _methods(report, name):
     rows = []
-    part = report.scores[(report.scores["set"] == name) & (report.scores["system"] != RANDOM)]
+    part = report.scores[(report.scores["set"] == name) & ~report.scores["system"].isin(NOT_TRAINED)]
     for (system, seed), scores in part.groupby(["system", "seed"], sort=False):
         for row in evaluation.summary(scores).itertuples():
             rows.append({"label": label(report.params, system), "task": row.task, "seed": seed, "f1": row.f1})
@@ -220,7 +239,8 @@ def _methods(report, name):
 
 def _languages(report, name):
     figure, ax = plt.subplots(figsize=(7, 3.6))
-    figures.xlt_by_language(report.by_language[report.by_language["set"] == name], ax=ax)
+    part = report.by_language[(report.by_language["set"] == name) & (report.by_language["system"] != CEILING)]
+    figures.xlt_by_language(part, ax=ax)
     figure.suptitle(f"{name}: question and context in the same language", y=1.08)
     return figure
 
@@ -255,10 +275,14 @@ def write(report, drawn):
         "by-language": report.by_language,
         "runs": report.minutes,
         "leakage": report.leakage,
+        "by-question-language": report.by_question_language,
+        "published": report.published,
+        **ablation_report.tables(report.ablations),
     }
     with atomic_folder(folder / "tables") as out:
         for name, table in tables.items():
             write_text(out / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
+            write_text(out / f"{name}.md", markdown(table, digits=3) + "\n")
     with atomic_folder(folder / "figures") as out:
         for name, figure in drawn.items():
             figures.save(figure, out / name)
@@ -278,7 +302,8 @@ def page(report, drawn):
         f"of a set, then over {_seeds(params)} ({', '.join(map(str, params.seeds))}){deviation}. `{development}` is "
         "the development set; how the settings were chosen, and which scores were seen on the way, is told in the "
         "repository's README. "
-        "*Random span* is a reader that understands nothing.",
+        "*Random span* is a reader that understands nothing, *perfect logits* one that knows every answer: what "
+        "tokenizer, windows and decoding leave of it.",
         "",
     ]
     for name in params.data.evaluation_sets:
@@ -289,7 +314,8 @@ def page(report, drawn):
         lines += [f"## {name}", "", questions]
         lines += ["", markdown_scores(part), ""]
         for kind, caption in (
-            ("heatmaps", "Rows: language of the question; columns: language of the passage."),
+            ("heatmaps", "F1. Rows: language of the question; columns: language of the passage."),
+            ("heatmaps-em", "Exact match. Rows: language of the question; columns: language of the passage."),
             (
                 "methods",
                 "Dots: seeds. Intervals: 95% paired bootstrap over questions, all language pairs of an id together.",
@@ -298,6 +324,7 @@ def page(report, drawn):
         ):
             if f"{name}-{kind}" in drawn:
                 lines += [f"![{caption}](figures/{name}-{kind}.png)", "", caption, ""]
+        lines += ["F1 by language, question and passage in the same one:", "", markdown_languages(report, name), ""]
     lines += ["## Are the differences real?", ""]
     lines += [
         "Pairs are matched by question id, question language and context language and averaged over seeds before the "
@@ -310,15 +337,24 @@ def page(report, drawn):
     if len(report.against_ce):
         lines += [markdown_comparison(report.against_ce, "CE"), ""]
     lines += [
+        languages_that_differ(report.by_question_language),
+        "",
+        "## Beside published scores",
+        "",
+        *_published(report),
+        "",
+        *ablation_report.section(report.ablations),
+    ]
+    lines += [
         "## Training",
         "",
         "![Loss terms and coefficient over training; dashed lines: a new generation](figures/training-curves.png)",
         "",
-        _markdown(report.minutes),
+        markdown(report.minutes),
         "",
         "## What the training data have seen of the evaluation data",
         "",
-        _markdown(report.leakage),
+        markdown(report.leakage),
         "",
         "Tables as CSV: [`tables/`](tables)."
         + (" Executed notebooks: [`notebooks/`](notebooks)." if (params.reports_folder / "notebooks").is_dir() else ""),
@@ -327,7 +363,7 @@ def page(report, drawn):
     return "\n".join(lines)
 
 
-def _markdown(table, digits=1):
+def markdown(table, digits=1):
     """A DataFrame as a Markdown table; numbers with `digits` decimals, whole numbers without."""
     if not len(table):
         return "(none)"
@@ -356,7 +392,40 @@ def markdown_scores(part):
                     f" ± {deviation:.1f}" if deviation == deviation else ""
                 )
         rows.append(row)
-    return _markdown(pd.DataFrame(rows).fillna(""))
+    return markdown(pd.DataFrame(rows).fillna(""))
+
+
+def markdown_languages(report, name):
+    """One set's same-language F1 as Markdown: a row per system, a column per language, mean over seeds."""
+    part = report.by_language[report.by_language["set"] == name]
+    table = part.pivot_table(index="label", columns="language", values="f1", sort=False)
+    order = [code for code in LANGUAGES if code in table.columns]
+    return markdown(table[order].reset_index().rename(columns={"label": ""}))
+
+
+def languages_that_differ(table):
+    """A sentence: for which question languages a method differs from zero-shot after Holm over the languages."""
+    part = table[table["task"] == "gxlt"]
+    holds = part[(part["p_holm"] < 0.05) & ((part["low"] > 0) | (part["high"] < 0))]
+    text = (
+        f"By question language (all passages; Holm over the languages of a set and method): {len(holds)} of "
+        f"{len(part)} differences from zero-shot hold"
+    )
+    lower = holds[holds["difference"] < 0]
+    named = ", ".join(f"{row.label} on {row.set} in {row.question_lang}" for row in lower.itertuples())
+    text += f", {len(lower)} of them losses: {named}." if len(lower) else ", none of them a loss."
+    return f"{text} All rows: [`by-question-language.csv`](tables/by-question-language.csv)."
+
+
+def _published(report):
+    table = report.published
+    if not len(table):
+        return [
+            "No evaluation set of this study has the questions of a published score (`xqa_lib/published_scores.csv`, "
+            "from the READMEs of XQuAD and MLQA)."
+        ]
+    shown = table.pivot_table(index=["set", "model", "source"], columns="language", values="f1", sort=False)
+    return ["F1, question and passage in the same language.", "", markdown(shown.reset_index())]
 
 
 def markdown_comparison(table, baseline):
@@ -372,7 +441,7 @@ def markdown_comparison(table, baseline):
             "p (Holm)": ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in table["p_holm"]],
         }
     )
-    return _markdown(shown)
+    return markdown(shown)
 
 
 def score_overview(report):

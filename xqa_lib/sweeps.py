@@ -6,7 +6,7 @@ settings can be compared question by question. What comes out are tables keyed b
     runs/<study>/sweeps/<group>/seed-<seed>/
         scores.csv              setting, evaluation.KEY, em, f1 (0 to 1), rank: one row per question and language pair
         logs.csv                setting, and a row per optimiser step as in a student's training_log.csv
-        start-distribution.csv  in the first group: the reader's start probabilities on one training example
+        start-distribution.csv  the reader's start probabilities on one training example
         run.json                the settings, how many examples, steps and wrong answers each had, its weights
 """
 
@@ -294,10 +294,8 @@ def run_group(params, group, seed):
         if first:
             found = score(reader.to(device), questions, evaluation=params.evaluation)
             scores.append(found.assign(setting=experiments.ZERO_SHOT))
-            start_distribution(params, reader, tokenizer, parallel, seed).to_csv(
-                out / "start-distribution.csv", index=False, lineterminator="\n"
-            )
-            reader.to("cpu")
+        table = start_distribution(params, reader.to("cpu"), tokenizer, parallel, seed)
+        write_text(out / "start-distribution.csv", table.to_csv(index=False, lineterminator="\n"))
         for key, setting in settings.items():
             begun = time.perf_counter()
             if key in own:

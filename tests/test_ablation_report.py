@@ -1,0 +1,265 @@
+"""The experiments' tables, tests and words from made-up results: every number by hand."""
+
+from dataclasses import replace
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+
+from xqa_lib import ablation_report, experiments, figures, significance, sweeps
+from xqa_lib.errors import DataError
+from xqa_lib.evaluation import KEY
+from xqa_lib.files import write_json, write_text
+from xqa_lib.params import load_params
+
+SMOKE = load_params("embedded/smoke")
+NOTHING = {
+    **{"ntl": [], "equal_steps_ntl": [], "temperatures": [], "temperature_ntl": [], "directions": [], "k": []},
+    **{"coefficients": [], "windows": [], "few_ids": [], "label_noise": [], "generations": [], "left_out": []},
+}
+PAIRS = [("en", "en"), ("de", "de"), ("zh", "zh"), ("en", "zh"), ("de", "en")]
+IDS = [f"q{number}" for number in range(12)]
+
+
+def study(folder, **changes):
+    paths = replace(SMOKE.paths, data=str(folder / "data"), runs=str(folder / "runs"), reports=str(folder / "reports"))
+    sizes = {"groups": ["objective", "data"], "methods": ["ce", "skd-map"], "parallel_ids": 3, "reference_ntl": 1}
+    return replace(SMOKE, paths=paths, seeds=[1, 2], sweeps=replace(SMOKE.sweeps, **NOTHING | sizes | changes))
+
+
+def scored(key, f1_of):
+    """Rows of one setting; f1_of(number of the id, question language, context language)."""
+    rows = [
+        (key, name, q, c, float(f1_of(n, q, c) == 1), f1_of(n, q, c), 1 if f1_of(n, q, c) == 1 else (n % 3) * 2)
+        for q, c in PAIRS
+        for n, name in enumerate(IDS)
+    ]
+    return pd.DataFrame(rows, columns=sweeps.COLUMNS)
+
+
+def write_results(params, f1_of):
+    """What the sweeps leave: f1_of(setting or None, seed, number of the id, question, context) -> F1."""
+    for group in params.sweeps.groups:
+        for seed in params.seeds:
+            settings = experiments.assigned(params, group)
+            first = {experiments.ZERO_SHOT: None} if group == params.sweeps.groups[0] else {}
+            parts = [
+                scored(key, lambda n, q, c, s=setting, seed=seed: f1_of(s, seed, n, q, c))
+                # each file in an order of its own: nothing may pair by it
+                .sample(frac=1, random_state=10 * place + seed)
+                for place, (key, setting) in enumerate((first | settings).items())
+            ]
+            place = sweeps.folder(params, group, seed)
+            write_text(place / "scores.csv", pd.concat(parts).to_csv(index=False))
+            logs = [
+                pd.DataFrame(
+                    {"setting": key, "step": range(1, 7), "generation": [1, 1, 2, 2, 3, 3], "coefficient": 0.5}
+                )
+                for key in settings
+            ]
+            write_text(place / "logs.csv", pd.concat(logs).to_csv(index=False))
+            entries = {
+                key: {"setting": s.as_dict(), "examples": 12, "ids": 3, "corrupted": 0, "steps": 6, "minutes": 0.1}
+                for key, s in settings.items()
+            }
+            write_json(place / "run.json", {"settings": entries})
+            table = pd.DataFrame(
+                {
+                    "position": range(12),
+                    "token": ["null", *"abcdefghijk"],
+                    "probability": [0.3, 0.2, 0.1, 0.08, 0.08, 0.06, 0.05, 0.04, 0.03, 0.03, 0.02, 0.01],
+                    "softened": 1 / 12,
+                    "gold": [n == 6 for n in range(12)],
+                    "right": [5 <= n < 7 for n in range(12)],
+                    "rank": range(1, 13),
+                    "question_lang": "es",
+                    "context_lang": "en",
+                }
+            )
+            write_text(place / "start-distribution.csv", table.to_csv(index=False))
+
+
+def by_hand(setting, seed, n, question, context):
+    """CE 1/2, 1/4 across languages; the others what the tests name."""
+    if setting is None:
+        return 0.0
+    if setting.left_out:
+        return 0.0 if setting.left_out in (question, context) else 1.0
+    if setting.method.coefficient == "constant":
+        return 1.0 if n < 6 + 2 * seed else 0.0
+    if setting.method.coefficient is None:
+        return 0.5 if question == context else 0.25
+    return 0.75 if question == context else 0.5
+
+
+@pytest.fixture
+def results(tmp_path):
+    params = study(tmp_path, left_out=["zh"], few_ids=[0])
+    write_results(params, by_hand)
+    yield ablation_report.build(params)
+    plt.close("all")
+
+
+def row_of(table, **keys):
+    for name, value in keys.items():
+        table = table[table[name] == value]
+    (row,) = table.to_dict("records")
+    return row
+
+
+def test_scores_by_hand(results):
+    ce = row_of(results.table, experiment="methods", series="CE", task="gxlt")
+    assert ce["f1"] == pytest.approx(100 * (3 * 0.5 + 2 * 0.25) / 5)
+    assert (ce["f1_sd"], ce["em"], ce["seeds"]) == (0.0, 0.0, 2)
+    skd = row_of(results.table, experiment="methods", series="SKD", task="xlt")
+    # 8 of 12 and 10 of 12 right
+    assert skd["f1"] == skd["em"] == pytest.approx(75.0)
+    assert skd["f1_sd"] == pytest.approx((100 / 6) / 2**0.5)
+    zero_shot = row_of(results.table, experiment="zero-shot", task="xlt")
+    assert zero_shot["f1"] == 0
+    few = results.table[(results.table["experiment"] == "few-resource") & (results.table["series"] == "CE")]
+    assert set(few["value"]) == {3}  # "all" is as many as the data have
+
+
+def test_a_language_that_is_left_out_is_scored_on_its_pairs(results):
+    out = row_of(results.table, experiment="left-out", series="left out", task="gxlt")
+    assert out["f1"] == 0  # over all pairs it would be 60
+    base = row_of(results.table, experiment="left-out", series="trained on", task="gxlt")
+    assert base["f1"] == pytest.approx(100 * (0.75 + 0.5) / 2)  # zh-zh and en-zh
+    test = row_of(results.tests, experiment="left-out", series="left out")
+    assert (test["n"], test["n_ids"]) == (24, 12)
+    assert test["difference"] == pytest.approx(-62.5)
+    assert test["seeds_alike"] == 2
+
+
+def test_the_unfiltered_or_misaligned_test_would_give_another_answer(results):
+    """Filter first, then pair by key: each of the two mistakes of the paper's code changes the verdict here."""
+    params = results.params
+    experiment = experiments.all_experiments(params)["left-out"]
+    base, out = experiment.points
+    means = results.scores.groupby(["setting", *KEY])["f1"].mean()
+    unfiltered = significance.paired_wilcoxon(means[out.setting.key], means[base.setting.key])
+    right = row_of(results.tests, experiment="left-out", series="left out")
+    assert unfiltered.difference == pytest.approx(1.0 * 0.6 - (3 * 0.75 + 2 * 0.5) / 5, abs=1e-9)
+    assert unfiltered.n == 60 != right["n"]
+    assert right["p_wilcoxon"] < 0.001 < unfiltered.p_value
+    # SKD against CE, whose differences have both signs: in the order of the files other questions are paired
+    skd, ce = (experiments.reference(params, method).key for method in ("skd", "ce"))
+    files = results.scores[results.scores["seed"] == 1]
+    keyed = {key: files[files["setting"] == key].set_index(KEY)["f1"] for key in (skd, ce)}
+    by_key = significance.paired_wilcoxon(keyed[skd], keyed[ce])
+    by_order = significance.paired_wilcoxon(pd.Series(keyed[skd].to_numpy(), keyed[ce].index), keyed[ce])
+    assert by_key.difference == pytest.approx(by_order.difference)  # the means cannot tell
+    assert by_key.p_value != pytest.approx(by_order.p_value, rel=1e-3)
+
+
+def test_comparisons_and_their_correction(results):
+    part = results.tests[results.tests["experiment"] == "methods"].set_index("series")
+    assert list(part.index) == ["SKD", "SKD, mAP@10"]
+    assert set(part["against"]) == {"CE: as in the study"}
+    assert part.loc["SKD, mAP@10", "difference"] == pytest.approx(25.0)
+    assert part.loc["SKD, mAP@10", ["low", "high"]].tolist() == pytest.approx([25.0, 25.0])
+    assert part["n"].tolist() == [60, 60]
+    assert part["p_holm"].tolist() == significance.holm(part["p_wilcoxon"].tolist())
+    assert (part["p_holm"] >= part["p_wilcoxon"]).all()
+
+
+def test_the_verdict():
+    columns = ["series", "value", "against", "difference", "low", "high", "p_holm", "seeds", "seeds_alike"]
+    good = ("A", 1, "B: 1", 5.0, 2.0, 8.0, 0.01, 3, 3)
+    assert ablation_report.verdict(pd.DataFrame([good], columns=columns)) == (
+        "1 of 1 differences hold: A, 1 against B: 1: +5.0 [+2.0, +8.0]."
+    )
+    for changed in ((6, 0.05), (4, -1.0), (8, 2)):  # p too large; an interval that holds 0; a seed that disagrees
+        bad = [changed[1] if place == changed[0] else value for place, value in enumerate(good)]
+        text = ablation_report.verdict(pd.DataFrame([bad], columns=columns))
+        assert text.startswith("None of 1 differences holds; the intervals reach 8.0 points")
+    assert ablation_report.verdict(pd.DataFrame(columns=columns)) == "Nothing was compared."
+
+
+def test_what_the_development_set_would_choose(tmp_path):
+    params = study(tmp_path, temperatures=[4], ntl=[2], groups=["objective", "data"])
+
+    def f1_of(setting, seed, n, question, context):
+        return 0.0 if setting is None else setting.method.temperature / 10 + (setting.method.ntl == 2) * 0.05
+
+    write_results(params, f1_of)
+    table = ablation_report.selection_table(ablation_report.build(params)).set_index("method")
+    assert table.loc["SKD, mAP@10", ["settings", "ntl", "temperature"]].tolist() == [3, 1, 4]
+    assert table.loc["SKD, mAP@10", "F1"] == pytest.approx(40.0)
+    assert table.loc["CE", ["settings", "ntl"]].tolist() == [2, 2]
+    assert table.loc["SKD, mAP@10", "study's temperature"] == 2.0
+
+
+def test_exact_match_among_the_k_best(results):
+    table = ablation_report.top_k_table(results)
+    skd = table[(table["system"] == "SKD") & (table["language"] == "zh")].set_index("k")["em"]
+    # right at once: 8 and 10 of 12; of the others every id with n % 3 == 1 is second, n % 3 == 2 fourth
+    right = [[1 if n < 6 + 2 * seed else (n % 3) * 2 for n in range(12)] for seed in (1, 2)]
+    for k in (1, 2, 4, 10):
+        expected = sum(0 < rank <= k for ranks in right for rank in ranks) / 24 * 100
+        assert skd[k] == pytest.approx(expected)
+    assert set(table["system"]) == {"zero-shot", "CE", "SKD", "SKD, mAP@10"}
+
+
+def test_figures_and_section(results, tmp_path):
+    drawn = ablation_report.draw(results)
+    names = set(experiments.all_experiments(results.params))
+    assert set(drawn) == {
+        *(f"ablation-{name}" for name in names),
+        "ablation-coefficient-curves",
+        "ablation-top-k",
+        "ablation-start-distribution",
+    }
+    text = "\n".join(ablation_report.section(results))
+    for name in drawn:
+        assert f"](figures/{name}.png)" in text
+    assert "on 3 parallel ids drawn by the seed, with ntl 1" in text
+    assert "The truth is at rank 7, the best position in the window at rank 6: the windowed coefficient is 1/6." in text
+    assert "| CE | as in the study | 0.0 ± 0.0 | 50.0 ± 0.0 | 0.0 ± 0.0 | 40.0 ± 0.0 |" in text
+    assert "nan" not in text.lower()
+    for experiment in experiments.all_experiments(results.params).values():
+        assert f"### {experiment.question}" in text
+    for name, figure in drawn.items():
+        figures.save(figure, tmp_path / name)
+
+
+def test_a_grid_is_also_a_heat_map(tmp_path):
+    params = study(tmp_path, temperatures=[4], temperature_ntl=[2])
+    write_results(params, by_hand)
+    drawn = ablation_report.draw(ablation_report.build(params))
+    (ax, _) = drawn["ablation-temperature-grid"].axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["ntl 1", "ntl 2"]
+    assert ax.collections[0].get_array().shape == (2, 2)
+    plt.close("all")
+
+
+def test_missing_results_are_an_error_and_the_comparison_says_so(tmp_path):
+    params = study(tmp_path)
+    write_results(params, by_hand)
+    table, missing = ablation_report.comparison(params)
+    assert missing == []
+    assert table[table["experiment"] == "methods"]["f1"].tolist()[0] == pytest.approx(40.0)
+    more = replace(params, seeds=[1, 2, 3])
+    with pytest.raises(DataError, match="objective/seed-3 is missing: run `dvc repro`"):
+        ablation_report.build(more)
+    table, missing = ablation_report.comparison(more)
+    assert len(missing) == 2
+    assert missing[0].startswith("objective, seed 3: ")
+    assert set(table["seeds"]) == {2}
+    empty, missing = ablation_report.comparison(study(tmp_path / "nowhere"))
+    assert (len(empty), len(missing)) == (0, 4)
+
+
+def test_the_notebook_s_table(results):
+    table = pd.DataFrame(
+        [("zero-shot", 1.0, 2.0), (experiments.reference(results.params, "ce").key, 3.04, 4.0)],
+        columns=["setting", "em", "f1"],
+    )
+    shown = ablation_report.named(results.params, "objective", table)
+    assert shown.loc["zero-shot", "f1"] == 2.0
+    assert shown.loc["methods", ["series", "em"]].tolist() == ["CE", 3.0]

@@ -1,0 +1,499 @@
+"""What the experiments found: tables, tests and figures, all from the files that the sweeps left."""
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from . import evaluation, experiments, figures, significance, sweeps
+from .errors import DataError
+from .experiments import ZERO_SHOT
+
+TASKS = ("xlt", "gxlt")
+# the experiments whose values are numbers
+CURVES = ("temperature", "k", "window", "generations", "ntl", "ntl-steps", "few-resource", "label-noise")
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of all groups and seeds of a study's sweeps.
+
+    Attributes:
+        params: `params.Params`.
+        scores: seed and `sweeps.COLUMNS`, a row per setting, seed, question and language pair.
+        logs: seed, setting and a row per optimiser step.
+        facts: setting, seed, examples, ids, corrupted, steps, minutes: a row per trained student.
+        table: scores of each experiment's points, see `score_table`.
+        tests: paired comparisons, see `comparison_table`.
+        start_distribution: as `sweeps.start_distribution`, of the first seed.
+    """
+
+    params: object
+    scores: pd.DataFrame
+    logs: pd.DataFrame
+    facts: pd.DataFrame
+    table: pd.DataFrame
+    tests: pd.DataFrame
+    start_distribution: pd.DataFrame
+
+
+def build(params):
+    """`Results` of a study whose sweeps have run; raises DataError where one has not."""
+    scores, logs, facts = [], [], []
+    for group in params.sweeps.groups:
+        for seed in params.seeds:
+            found, log, record = sweeps.read_group(params, group, seed)
+            scores.append(found.assign(seed=seed))
+            logs.append(log.assign(seed=seed))
+            facts += [
+                {"setting": key, "seed": seed, "group": group, **{n: v for n, v in entry.items() if n != "setting"}}
+                for key, entry in record["settings"].items()
+            ]
+    scores, logs = pd.concat(scores, ignore_index=True), pd.concat(logs, ignore_index=True)
+    facts = pd.DataFrame(facts)
+    return Results(
+        params=params,
+        scores=scores,
+        logs=logs,
+        facts=facts,
+        table=score_table(params, scores, facts),
+        tests=comparison_table(params, scores),
+        start_distribution=read_start_distribution(params, params.sweeps.groups[0], params.seeds[0]),
+    )
+
+
+def read_start_distribution(params, group, seed):
+    """The table of `sweeps.start_distribution` as a group's run wrote it."""
+    # a token may be the word "null"
+    path = sweeps.folder(params, group, seed) / "start-distribution.csv"
+    return pd.read_csv(path, keep_default_na=False)
+
+
+def named(params, group, table):
+    """The rows of `sweeps.run_group` under the names of their experiments: a row for each point of the group."""
+    by_key = table.set_index("setting")
+    rows = []
+    if ZERO_SHOT in by_key.index:
+        rows.append((ZERO_SHOT, "", "", *by_key.loc[ZERO_SHOT, ["em", "f1"]]))
+    for experiment in experiments.all_experiments(params).values():
+        for point in experiment.points:
+            if experiment.group == group and point.setting.key in by_key.index:
+                found = by_key.loc[point.setting.key]
+                rows.append((experiment.name, point.series, point.value, found["em"], found["f1"]))
+    columns = ["experiment", "series", "value", "em", "f1"]
+    return pd.DataFrame(rows, columns=columns).round(1).set_index("experiment")
+
+
+def _of_point(part, experiment, point):
+    """The rows that an experiment scores a setting on: all, or the pairs that a language is part of."""
+    if experiment.name != "left-out":
+        return part
+    left_out = {p.setting.left_out for p in experiment.points} - {None}
+    languages = {point.setting.left_out} if point.setting.left_out else left_out
+    return part[part["question_lang"].isin(languages) | part["context_lang"].isin(languages)]
+
+
+def score_table(params, scores, facts):
+    """Mean and standard deviation over seeds of every point, in points.
+
+    Args:
+        scores: as `Results.scores`.
+        facts: as `Results.facts`, for the number of ids that "all" stands for.
+
+    Returns:
+        DataFrame experiment, series, value, setting, task ("xlt" or "gxlt"), em, em_sd, f1, f1_sd, seeds; the zero-shot
+        reader as the experiment "zero-shot". In "left-out", the pairs that the language takes part in are scored.
+    """
+    ids = facts.drop_duplicates("setting").set_index("setting")["ids"] if len(facts) else {}
+    by_key = dict(iter(scores.groupby("setting", sort=False)))
+    rows = []
+    if ZERO_SHOT in by_key:
+        rows += _means((ZERO_SHOT, ZERO_SHOT, "", ZERO_SHOT), by_key[ZERO_SHOT])
+    for experiment in experiments.all_experiments(params).values():
+        for point in experiment.points:
+            key = point.setting.key
+            if key not in by_key:
+                raise DataError(f"the sweeps have no scores of the setting {key} of {experiment.name}: run `dvc repro`")
+            value = int(ids[key]) if point.value == "all" else point.value
+            rows += _means((experiment.name, point.series, value, key), _of_point(by_key[key], experiment, point))
+    columns = ["experiment", "series", "value", "setting", "task", "em", "em_sd", "f1", "f1_sd", "seeds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _means(names, part):
+    rows = []
+    for task in TASKS:
+        chosen = evaluation.of_task(part, task)
+        if not len(chosen):
+            continue
+        pairs = chosen.groupby(["seed", "question_lang", "context_lang"])[["em", "f1"]].mean() * 100
+        seeds = pairs.groupby("seed").mean()
+        mean, deviation = seeds.mean(), seeds.std()
+        rows.append((*names, task, mean["em"], deviation["em"], mean["f1"], deviation["f1"], len(seeds)))
+    return rows
+
+
+def comparison_table(params, scores, *, seed=0, resamples=10_000):
+    """Every point against the one that its experiment compares it with, over all language pairs.
+
+    Scores are matched by id, question language and context language and averaged over seeds first; rows are filtered
+    before anything is tested. Holm's correction is over the comparisons of one experiment.
+
+    Returns:
+        DataFrame experiment, series, value, against, n, n_ids, seeds, seeds_alike (of how many seeds the difference has
+        the sign of the mean), difference, low, high (points of F1, 95% paired bootstrap over ids), p_wilcoxon, p_holm.
+    """
+    by_seed = {key: part for key, part in scores.groupby("setting", sort=False)}
+    means = {key: part.groupby(evaluation.KEY)["f1"].mean() for key, part in by_seed.items()}
+    seeds = scores.groupby("setting")["seed"].nunique()
+    rows = []
+    for experiment in experiments.all_experiments(params).values():
+        compared = []
+        for point in experiment.points:
+            baseline = experiment.baseline(point)
+            if baseline is None:
+                continue
+            a, b = (
+                _of_point(means[key].reset_index(), experiment, point).set_index(evaluation.KEY)["f1"]
+                for key in (point.setting.key, baseline.setting.key)
+            )
+            interval = significance.paired_bootstrap(a, b, resamples=resamples, seed=seed)
+            compared.append(
+                {
+                    "experiment": experiment.name,
+                    "series": point.series,
+                    "value": point.value,
+                    "against": f"{baseline.series}: {baseline.value}",
+                    "n": interval.n,
+                    "n_ids": a.index.get_level_values("id").nunique(),
+                    "seeds": int(seeds[point.setting.key]),
+                    "seeds_alike": _seeds_alike(by_seed, experiment, point, baseline),
+                    "difference": 100 * interval.difference,
+                    "low": 100 * interval.low,
+                    "high": 100 * interval.high,
+                    "p_wilcoxon": significance.paired_wilcoxon(a, b).p_value,
+                }
+            )
+        adjusted = significance.holm([row["p_wilcoxon"] for row in compared])
+        rows += [row | {"p_holm": p} for row, p in zip(compared, adjusted, strict=True)]
+    return pd.DataFrame(rows)
+
+
+def _seeds_alike(by_seed, experiment, point, baseline):
+    """In how many seeds the difference of two settings has the sign that it has over all of them."""
+    seeds = pd.DataFrame(
+        {
+            name: _of_point(by_seed[which.setting.key], experiment, point).groupby("seed")["f1"].mean()
+            for name, which in (("a", point), ("b", baseline))
+        }
+    )
+    differences = (seeds["a"] - seeds["b"]).round(12)
+    return int((np.sign(differences) == np.sign(differences.mean().round(12))).sum())
+
+
+def selection_table(results):
+    """The setting of each method that the development set would choose among those that were run, and the study's own.
+
+    Only settings that differ from the method's reference in ntl and temperature take part: these are what the paper
+    chooses on the development set, by the mean F1 over all language pairs.
+
+    Returns:
+        DataFrame method, ntl, temperature, f1, f1_sd (chosen), study ntl, study temperature.
+    """
+    params = results.params
+    scored = results.table[(results.table["task"] == "gxlt")].drop_duplicates("setting").set_index("setting")
+    rows = []
+    for method in ("ce", "skd", "skd-map"):
+        base = experiments.reference(params, method)
+        candidates = {}
+        for experiment in experiments.all_experiments(params).values():
+            for point in experiment.points:
+                found = point.setting.method
+                same = experiments.with_method(base, ntl=found.ntl, temperature=found.temperature)
+                if same.key == point.setting.key:
+                    candidates[same.key] = same.method
+        if not candidates:
+            continue
+        best = max(candidates, key=lambda key: scored.loc[key, "f1"])
+        own = params.method(method)
+        rows.append(
+            (
+                own.label,
+                len(candidates),
+                candidates[best].ntl,
+                candidates[best].temperature if own.coefficient else None,
+                scored.loc[best, "f1"],
+                scored.loc[best, "f1_sd"],
+                own.ntl,
+                own.temperature if own.coefficient else None,
+            )
+        )
+    columns = ["method", "settings", "ntl", "temperature", "F1", "F1 sd", "study's ntl", "study's temperature"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def top_k_table(results):
+    """Exact match among the k best answers: DataFrame system, language (of the question), k, em (points)."""
+    systems = {ZERO_SHOT: ZERO_SHOT}
+    systems |= {
+        experiments.reference(results.params, method).key: results.params.method(method).label
+        for method in ("ce", "skd", "skd-map")
+    }
+    rows = []
+    for key, label in systems.items():
+        part = results.scores[results.scores["setting"] == key]
+        for language, answers in part.groupby("question_lang", sort=False):
+            for k in range(1, sweeps.RANKS + 1):
+                hit = answers["rank"].between(1, k)
+                # pairs weigh the same, as in all tables
+                by_pair = hit.groupby([answers["seed"], answers["context_lang"]]).mean()
+                rows.append((label, language, k, 100 * by_pair.mean()))
+    return pd.DataFrame(rows, columns=["system", "language", "k", "em"])
+
+
+# ------------------------------------------------------------------------------------------------ figures
+
+
+def draw(results):
+    """All figures of the experiments: name -> matplotlib figure."""
+    drawn = {}
+    for experiment in experiments.all_experiments(results.params).values():
+        part = results.table[results.table["experiment"] == experiment.name]
+        drawn[f"ablation-{experiment.name}"] = _experiment(experiment, part)
+        if experiment.name == "temperature" and _is_grid(experiment):
+            ax = figures.grid_heatmap(part[part["task"] == "gxlt"], axis=experiment.axis)
+            drawn["ablation-temperature-grid"] = ax.get_figure()
+    drawn["ablation-coefficient-curves"] = _coefficient_curves(results)
+    drawn["ablation-top-k"] = _top_k(results)
+    figure, ax = plt.subplots(figsize=(7.5, 2.8))
+    figures.start_distribution(results.start_distribution, ax=ax)
+    drawn["ablation-start-distribution"] = figure
+    return drawn
+
+
+def _is_grid(experiment):
+    """Does it vary two things?"""
+    return len({p.series for p in experiment.points}) > 1 < len({p.value for p in experiment.points})
+
+
+def _experiment(experiment, part):
+    tasks = [task for task in TASKS if (part["task"] == task).any()]
+    curve = experiment.name in CURVES
+    height = 3.0 if curve else 0.9 + 0.32 * len(experiment.points)
+    figure, axes = plt.subplots(1, len(tasks), figsize=((4.6 if curve else 5.6) * len(tasks), height), squeeze=False)
+    figure.subplots_adjust(wspace=0.3 if curve else 0.9)
+    for ax, task in zip(axes[0], tasks, strict=True):
+        chosen = part[part["task"] == task]
+        if curve:
+            figures.setting_curves(chosen, axis=experiment.axis, ax=ax)
+        else:
+            figures.setting_dots(chosen, ax=ax)
+        # above the legend, whatever its height
+        ax.set_title(figures.TASK_NAMES[task], pad=12 + 14 * ((chosen["series"].nunique() + 1) // 2 if curve else 0))
+    return figure
+
+
+def _coefficient_curves(results):
+    params = results.params
+    base = experiments.reference(params)
+    settings = {"with CE": base, "without CE": experiments.with_method(base, alpha_ce=0.0)}
+    first = results.logs[results.logs["seed"] == params.seeds[0]]
+    logs = {
+        label: first[first["setting"] == setting.key].sort_values("step")
+        for label, setting in settings.items()
+        if (first["setting"] == setting.key).any()
+    }
+    figure, ax = plt.subplots(figsize=(6.5, 3))
+    figures.coefficient_curves(logs, ax=ax)
+    return figure
+
+
+def _top_k(results):
+    table = top_k_table(results)
+    systems = list(dict.fromkeys(table["system"]))
+    figure, axes = plt.subplots(1, len(systems), figsize=(4.2 * len(systems), 3.2), sharey=True, squeeze=False)
+    figure.subplots_adjust(wspace=0.12)
+    for ax, system in zip(axes[0], systems, strict=True):
+        figures.top_k_by_language(table[table["system"] == system], ax=ax)
+        ax.set_title(system)
+        if ax is not axes[0][-1]:
+            ax.get_legend().remove()
+            ax.figure.canvas.draw_idle()
+        if ax is not axes[0][0]:
+            ax.set_ylabel("")
+    return figure
+
+
+# ------------------------------------------------------------------------------------------------ words
+
+
+def verdict(tests):
+    """One sentence for one experiment: which differences hold after the correction, or that none does."""
+    if not len(tests):
+        return "Nothing was compared."
+    # the corrected test, the interval that resamples whole ids, and every seed must say so: neither test knows seeds
+    clear = (tests["p_holm"] < 0.05) & ((tests["low"] > 0) | (tests["high"] < 0))
+    holds = tests[clear & (tests["seeds_alike"] == tests["seeds"])]
+    if not len(holds):
+        widest = np.abs(tests[["low", "high"]].to_numpy()).max()
+        return (
+            f"None of {len(tests)} differences holds; the intervals reach {widest:.1f} points, so that smaller effects "
+            "may be there unseen."
+        )
+    found = "; ".join(
+        f"{row.series}, {row.value} against {row.against}: {row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}]"
+        for row in holds.itertuples()
+    )
+    return f"{len(holds)} of {len(tests)} differences hold: {found}."
+
+
+def caption(params):
+    """What all tables of the experiments have in common, a sentence or three."""
+    size = params.sweeps
+    ids = f"{size.parallel_ids} parallel ids" if size.parallel_ids else "all parallel ids"
+    ntl = "each method's own ntl" if size.reference_ntl is None else f"ntl {size.reference_ntl}"
+    questions = f"{size.evaluation_questions} questions" if size.evaluation_questions else "all questions"
+    return (
+        f"Unless an experiment varies it, a student is trained on {ids} drawn by the seed, with {ntl}, and otherwise "
+        f"as the study's own. Scores are on {questions} per language pair of `{params.data.evaluation_sets[0]}`, the "
+        f"development set, mean over pairs, then over {len(params.seeds)} seed{'s' if len(params.seeds) > 1 else ''} "
+        "(bars and ±: standard deviation over seeds). No hyper-parameter of an experiment was tuned: all but the one "
+        "on its axis are the study's. Differences are of F1 over all language pairs, matched by id and both languages; "
+        "intervals are 95% paired bootstrap over ids; p is from the Wilcoxon signed-rank test, adjusted by Holm "
+        "within the experiment. A difference *holds* where p < 0.05, the interval is without 0 and all seeds agree in "
+        "its sign" + ("; one seed says nothing of how another would do." if len(params.seeds) == 1 else ".")
+    )
+
+
+NOTES = {
+    "dropout": "Without dropout a fresh teacher and its student are the same function: the KL divergence starts at 0 "
+    "up to rounding, and Adam, which divides by the size of the gradient, turns rounding into steps.",
+    "view": "The divergence runs over [CLS] and the passage, the positions that both have; same-language pairs have "
+    "one view only.",
+    "no-ce": "Without cross-entropy one weight for the whole batch only scales the gradient, and clipping its norm at "
+    "1 takes the scale back: wherever the norm is above 1, the two methods make the same steps.",
+    "ntl": "At equal epochs a larger ntl also trains longer.",
+    "ntl-steps": "As many optimiser steps as the study's ntl has.",
+    "left-out": "Scored on the pairs that have a left-out language in the question or the passage.",
+    "label-noise": "Wrong answers are drawn per id and passage language; each rate contains the lower ones.",
+    "generations": "Fixed teacher: the English reader for as many epochs. Born again: every generation starts from the "
+    "English reader with a learning-rate schedule of its own.",
+}
+
+
+def section(results):
+    """The experiments as lines of Markdown: question, figure, verdict and table of each."""
+    from .report import markdown
+
+    params = results.params
+    lines = ["## Experiments", "", caption(params), ""]
+    zero_shot = results.table[results.table["experiment"] == ZERO_SHOT]
+    for row in zero_shot.itertuples():
+        lines += [f"Zero-shot, {figures.TASK_NAMES[row.task]}: EM {row.em:.1f}, F1 {row.f1:.1f}.", ""]
+    for experiment in experiments.all_experiments(params).values():
+        name = f"ablation-{experiment.name}"
+        lines += [f"### {experiment.question}", "", f"![{experiment.question}](figures/{name}.png)", ""]
+        if experiment.name == "temperature" and _is_grid(experiment):
+            lines += ["![F1 over the grid](figures/ablation-temperature-grid.png)", ""]
+        if NOTES.get(experiment.name):
+            lines += [NOTES[experiment.name], ""]
+        lines += [verdict(results.tests[results.tests["experiment"] == experiment.name]), ""]
+        lines += [markdown(readable_scores(results, experiment.name)), ""]
+    lines += [
+        "### What the coefficient does over training",
+        "",
+        "![Coefficient of the windowed 1/rank with and without cross-entropy](figures/ablation-coefficient-curves.png)",
+        "",
+        f"Seed {params.seeds[0]}; dashed lines: a new teacher.",
+        "",
+        "### Exact match among the k best answers, by question language",
+        "",
+        "![Exact match against k](figures/ablation-top-k.png)",
+        "",
+        "How often the truth is among the k best answers of a reader: what a better ranking could gain. (The other "
+        "reading of the paper's figure, training with another k in the coefficient, is an experiment above.)",
+        "",
+        "### What a teacher says",
+        "",
+        "![Start probabilities of the English reader](figures/ablation-start-distribution.png)",
+        "",
+        _words_of(results.start_distribution),
+        "",
+        "### What the development set would choose",
+        "",
+        "Among the settings of ntl and temperature that were run, by mean F1 over all language pairs. The study's own "
+        "settings were not changed after it.",
+        "",
+        markdown(selection_table(results)),
+        "",
+        "Tables: [`ablations.csv`](tables/ablations.csv), [`ablation-tests.csv`](tables/ablation-tests.csv), "
+        "[`ablation-runs.csv`](tables/ablation-runs.csv), [`top-k.csv`](tables/top-k.csv).",
+        "",
+    ]
+    return lines
+
+
+def _words_of(table):
+    gold, languages = table[table["gold"]].iloc[0], table.iloc[0]
+    best = table[table["right"]]["rank"].min()
+    return (
+        f"The English reader on a training example (question {languages['question_lang']}, passage "
+        f"{languages['context_lang']}); numbers are the ranks of the ten best positions. The truth is at rank "
+        f"{gold['rank']}, the best position in the window at rank {best}: the windowed coefficient is "
+        + (f"1/{best}." if best <= 10 else "0.")
+    )
+
+
+def readable_scores(results, name):
+    """One experiment's scores as people read them: a row per point; EM and F1 of both tasks with their deviations."""
+    part = results.table[results.table["experiment"] == name]
+    rows = []
+    for (series, value, _), found in part.groupby(["series", "value", "setting"], sort=False):
+        row = {"": series, "value": value}
+        for entry in found.itertuples():
+            for measure in ("em", "f1"):
+                mean, deviation = getattr(entry, measure), getattr(entry, f"{measure}_sd")
+                text = f"{mean:.1f}" + (f" ± {deviation:.1f}" if deviation == deviation else "")
+                row[f"{'XLT' if entry.task == 'xlt' else 'G-XLT'} {measure.upper()}"] = text
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def tables(results):
+    """name -> DataFrame of all tables that the report writes for the experiments."""
+    return {
+        "ablations": results.table,
+        "ablation-tests": results.tests,
+        "ablation-runs": results.facts,
+        "selection": selection_table(results),
+        "top-k": top_k_table(results),
+    }
+
+
+def comparison(params):
+    """The table of what has run, for the command `compare`: a row per point of every experiment with results.
+
+    Returns:
+        (table, missing): DataFrame experiment, series, value, em, f1, f1_sd (all pairs, points), seeds; and a list of
+        "group, seed n" whose results are not there or are of other settings.
+    """
+    scores, missing = [], []
+    for group in params.sweeps.groups:
+        for seed in params.seeds:
+            try:
+                scores.append(sweeps.read_group(params, group, seed)[0].assign(seed=seed))
+            except DataError as error:
+                missing.append(f"{group}, seed {seed}: {error}")
+    columns = ["experiment", "series", "value", "em", "f1", "f1_sd", "seeds"]
+    if not scores:
+        return pd.DataFrame(columns=columns), missing
+    by_key = dict(iter(pd.concat(scores, ignore_index=True).groupby("setting")))
+    rows = []
+    for experiment in experiments.all_experiments(params).values():
+        for point in experiment.points:
+            if point.setting.key in by_key:
+                part = _of_point(by_key[point.setting.key], experiment, point)
+                *_, (*_, em, _, f1, f1_sd, seeds) = _means((), part)
+                rows.append((experiment.name, point.series, point.value, em, f1, f1_sd, seeds))
+    return pd.DataFrame(rows, columns=columns), missing
