@@ -21,7 +21,14 @@ USED = {
     "distillation": {"batching", "coefficients", "distillation", "features", "losses", "models"},
     "zero-shot": {"decoding", "evaluation", "features", "metrics", "predict"},
     "evaluation": {"decoding", "evaluation", "features", "metrics", "predict"},
-    "report": {"evaluation", "figures", "metrics", "report", "significance"},
+    "ablations": {
+        *("batching", "coefficients", "decoding", "distillation", "experiments", "features", "label_noise", "losses"),
+        *("metrics", "models", "parallel_view", "predict", "sampling", "sweeps"),
+    },
+    "report": {
+        *("ablation_report", "ceiling", "evaluation", "experiments", "figures", "metrics", "published", "report"),
+        "significance",
+    },
 }
 READ = {  # parameters that change a stage's results, beside its inputs
     "data": {"data", "sampling.languages", "encoder.pretrained"},
@@ -31,7 +38,13 @@ READ = {  # parameters that change a stage's results, beside its inputs
     "distillation": {"threads", "features", "distillation", "generations", "methods.${item.method}"},
     "zero-shot": {"threads", "data.evaluation_sets", "features", "evaluation"},
     "evaluation": {"threads", "data.evaluation_sets", "features", "evaluation"},
-    "report": {"seeds", "trained", "methods", "data.evaluation_sets", "data.seed"},
+    "ablations": {
+        *("threads", "data.evaluation_sets", "data.seed", "features", "reader", "sampling", "distillation"),
+        *("generations", "trained", "methods", "evaluation", "sweeps"),
+    },
+    "report": {
+        *("seeds", "trained", "methods", "data.evaluation_sets", "data.seed", "features", "evaluation", "sweeps"),
+    },
 }
 NEEDED = {  # the notebook's parameters that decide which result a stage makes
     "data": {"study"},
@@ -41,6 +54,7 @@ NEEDED = {  # the notebook's parameters that decide which result a stage makes
     "distillation": {"study", "method", "seed"},
     "zero-shot": {"study"},
     "evaluation": {"study", "method", "seed"},
+    "ablations": {"study", "group", "seed"},
     "report": {"study"},
 }
 STAGES = sorted(PIPELINE)
@@ -95,8 +109,8 @@ def test_the_reader_s_scores_are_the_default_of_the_evaluation():
 def test_every_stage_s_name_carries_the_study(stage):
     matrix = PIPELINE[stage]["matrix"]
     assert matrix["study"] == ["${study}"]
-    expected = {"study": ["${study}"], "method": "${trained}", "seed": "${seeds}"}
-    assert list(matrix) == list(expected)[: len(matrix)] or list(matrix) == ["study", "seed"]
+    expected = {"study": ["${study}"], "method": "${trained}", "group": "${sweeps.groups}", "seed": "${seeds}"}
+    assert list(matrix) == [name for name in expected if name in NEEDED[stage]]
     assert matrix == {name: expected[name] for name in matrix}
     assert set(matrix) == NEEDED[stage]
 
@@ -192,10 +206,12 @@ def test_dvc_reads_the_pipeline_of_every_profile(profile, size, resolved):
     study = profile if size == "full" else f"smoke-{profile}"
     params = yaml.safe_load(compose(profile, size))
     pairs = [f"{method}-{seed}" for method in params["trained"] for seed in params["seeds"]]
+    groups = [f"{group}-{seed}" for group in params["sweeps"]["groups"] for seed in params["seeds"]]
     assert set(commands) == {
         *(f"{stage}@{study}" for stage in ("data", "encoder", "reader", "zero-shot", "report")),
         *(f"sampling@{study}-{seed}" for seed in params["seeds"]),
         *(f"{stage}@{study}-{pair}" for stage in ("distillation", "evaluation") for pair in pairs),
+        *(f"ablations@{study}-{group}" for group in groups),
     }
     # everything that a stage needs is in the repository or another stage's result, whole or in part
     results = {path: name for name, paths in outs.items() for path in paths}
@@ -217,6 +233,11 @@ def test_dvc_reads_the_pipeline_of_every_profile(profile, size, resolved):
     assert before[f"reader@{study}"] == {f"encoder@{study}", f"data@{study}"}
     assert before[f"data@{study}"] == set()
     assert before[f"report@{study}"] >= {f"evaluation@{study}-{pair}" for pair in pairs} | {f"zero-shot@{study}"}
+    assert before[f"report@{study}"] >= {f"ablations@{study}-{group}" for group in groups}
+    assert before[f"ablations@{study}-{groups[0]}"] == {
+        *(f"{stage}@{study}" for stage in ("data", "reader")),
+        *(f"distillation@{study}-{pair}" for pair in pairs),
+    }
     # two stages never write to one place, and two studies neither
     assert len(results) == sum(map(len, outs.values()))
     assert all(path.startswith(tuple(f"{folder}" for folder in params["paths"].values())) for path in results)
@@ -224,7 +245,7 @@ def test_dvc_reads_the_pipeline_of_every_profile(profile, size, resolved):
 
 @pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 def test_where_stages_write_is_where_the_library_looks(resolved):
-    from xqa_lib import stages
+    from xqa_lib import stages, sweeps
     from xqa_lib.params import load_params
 
     _, outs, _, _ = resolved("embedded", "full")
@@ -235,6 +256,7 @@ def test_where_stages_write_is_where_the_library_looks(resolved):
     assert {stages.scores_file(params, stages.ZERO_SHOT)} <= results
     for seed in params.seeds:
         assert stages.sampled_file(params, seed) in results
+        assert {sweeps.folder(params, group, seed) for group in params.sweeps.groups} <= results
         for method in params.trained:
             assert stages.student_folder(params, method, seed) in results
             assert stages.scores_file(params, stages.system_name(method, seed)) in results
