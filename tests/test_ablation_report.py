@@ -263,3 +263,24 @@ def test_the_notebook_s_table(results):
     shown = ablation_report.named(results.params, "objective", table)
     assert shown.loc["zero-shot", "f1"] == 2.0
     assert shown.loc["methods", ["series", "em"]].tolist() == ["CE", 3.0]
+
+
+def test_the_command_compares_what_has_run(tmp_path, monkeypatch, capsys):
+    from xqa_lib import __main__ as command_line
+    from xqa_lib import params as parameters
+
+    params = study(tmp_path)
+    monkeypatch.setattr(parameters, "load_params", lambda source: params)
+    assert command_line.main(["compare"]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("missing: ") == 4
+    assert "error: params.yaml: no experiment has run yet" in output.err
+    write_results(params, by_hand)
+    assert command_line.main(["compare"]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert "| methods | CE | as in the study | 0.0 | 40.0 | 0.0 | 2 |" in output.out
+    assert command_line.main(["compare", "--output", str(tmp_path / "table.csv")]) == 0
+    assert capsys.readouterr().out == ""
+    assert len(pd.read_csv(tmp_path / "table.csv")) == len(ablation_report.comparison(params)[0])

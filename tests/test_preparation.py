@@ -309,11 +309,12 @@ def test_overlap_of_training_and_evaluation_is_counted():
         }
     }
     table = preparation.leakage_table(reader, parallel, evaluation)
-    assert table.columns.tolist() == ["set", "language", "training", "examples", "id", "context", "title"]
+    names = ["set", "language", "training", "examples", "id", "context", "title", "near"]
+    assert table.columns.tolist() == names
     assert table.values.tolist() == [
-        ["dev", "en", "reader", 2, 0, 0, 2],
-        ["dev", "en", "parallel", 2, 1, 1, 2],  # of other languages' unseen content, so it is told, not refused
-        ["dev", "de", "parallel", 1, 0, 0, 1],
+        ["dev", "en", "reader", 2, 0, 0, 2, 0],
+        ["dev", "en", "parallel", 2, 1, 1, 2, 1],  # of other languages' unseen content, so it is told, not refused
+        ["dev", "de", "parallel", 1, 0, 0, 1, 0],
     ]
     assert preparation.leakage_table(reader, parallel, evaluation, titles=False)["title"].tolist() == [0, 0, 0]
 
@@ -329,10 +330,21 @@ def test_a_passage_of_an_evaluation_set_must_not_teach_the_reader(tmp_path, monk
     ):
         monkeypatch.setattr(preparation, "_factbook", lambda params, roles=roles: roles)
         message = refusal(params)
-        assert message == (
-            "the reader's training data contain the paragraphs of 2 examples of factbook-dev: scores on it would not "
-            "be zero-shot; leave them out of data.reader_train"
+        assert message.startswith(
+            "the reader's training data contain the paragraphs of 2 examples of factbook-dev, word for word or edited ("
         )
+
+
+def test_xquad_is_split_by_the_articles_that_are_trained_on():
+    parallel = {
+        "en": [replace(example("1", "a"), title="Rome")],
+        "de": [replace(example("1", "b", "de"), title="Rome")],
+    }
+    greek = [replace(example(str(n), "x", "el"), title=title) for n, title in enumerate(("Rome", "Oslo", "Rome"))]
+    trained, others = (preparation._by_article(greek, parallel, trained=which) for which in (True, False))
+    assert ([e.id for e in trained], [e.id for e in others]) == (["0", "2"], ["1"])
+    with pytest.raises(DataError, match=r"^all articles of XQuAD are in the parallel data, so that none is left for"):
+        preparation._by_article(trained, parallel, trained=False)
 
 
 # -------------------------------------------------------------------------------------------- names that are not known

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from xqa_lib import evaluation, figures, preparation, report, stages
+from xqa_lib import ablation_report, ceiling, evaluation, figures, preparation, report, stages
 from xqa_lib.files import write_json, write_text
 from xqa_lib.params import load_params
 from xqa_lib.squad_format import Answer, Example, write_squad
@@ -81,11 +81,28 @@ def write_results(params):
     write_run(reader, phases={"curriculum": 10, "training": 20}, seed=1, minutes=2.0, columns=["ce"])
 
 
+def perfect(params):
+    """The ceiling of the made-up sets: everything right but one answer of three."""
+    rows = [
+        (name, example_id, *pair, float(n > 0), float(n > 0), "text")
+        for name, (_, pairs) in SETS.items()
+        for pair in pairs
+        for n, example_id in enumerate(IDS[name])
+    ]
+    return pd.DataFrame(rows, columns=evaluation.COLUMNS)
+
+
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """The folder of made-up results of a study with two methods and two seeds; not to be changed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preparation, "EVALUATION_SETS", SETS)
+        # what these two make of results is tested in files of their own
+        patch.setattr(ceiling, "scores", perfect)
+        patch.setattr(ablation_report, "build", lambda params: None)
+        patch.setattr(ablation_report, "draw", lambda results: {})
+        patch.setattr(ablation_report, "tables", lambda results: {"ablations": pd.DataFrame({"experiment": ["x"]})})
+        patch.setattr(ablation_report, "section", lambda results: ["## Experiments", ""])
         folder = tmp_path_factory.mktemp("results")
         write_results(study(folder))
         yield folder
@@ -119,18 +136,21 @@ BY_HAND = {
             "ce": (50.0, 50.0),  # 1/3 and 2/3
             "skd": ((100 + 100 / 3) / 2, 75.0),  # 100 and 50
             "random-span": (100.0, 100.0),
+            "ceiling": (200 / 3, 200 / 3),
         },
         "gxlt": {
             "zero-shot": (100 / 12, 12.5),
             "ce": (50.0, 50.0),
             "skd": ((100 + 100 / 3) / 2, 75.0),
             "random-span": (100.0, 100.0),
+            "ceiling": (200 / 3, 200 / 3),
         },
         "gxlt_off_diagonal": {
             "zero-shot": (0.0, 0.0),
             "ce": (50.0, 50.0),
             "skd": ((100 + 100 / 3) / 2, 75.0),
             "random-span": (100.0, 100.0),
+            "ceiling": (200 / 3, 200 / 3),
         },
     },
     "factbook-zero-shot": {
@@ -139,6 +159,7 @@ BY_HAND = {
             "ce": (50.0, 50.0),
             "skd": (50.0, 50.0),  # 100 and 0
             "random-span": (100.0, 100.0),
+            "ceiling": (50.0, 50.0),
         }
         for task in ("xlt", "gxlt")
     },
@@ -172,12 +193,13 @@ def test_deviations_are_over_seeds(written):
 
 def test_scores_by_language(written):
     by_language = written.built.by_language
-    assert set(by_language["system"]) == {"zero-shot", "ce", "skd"}
+    assert set(by_language["system"]) == {"zero-shot", "ce", "skd", "ceiling"}
+    assert row_of(by_language, set="factbook-dev", language="de", system="ceiling")["f1"] == pytest.approx(200 / 3)
     assert row_of(by_language, set="factbook-dev", language="en", system="zero-shot")["f1"] == 50
     assert row_of(by_language, set="factbook-dev", language="de", system="zero-shot")["f1"] == 0
     assert row_of(by_language, set="factbook-dev", language="de", system="skd")["f1"] == 75
     assert row_of(by_language, set="factbook-zero-shot", language="ko", system="ce")["em"] == 50
-    assert len(by_language) == 3 * 3
+    assert len(by_language) == 4 * 3
 
 
 def test_comparisons(written):
@@ -221,12 +243,39 @@ def test_what_the_notebook_shows(written):
     assert list(comparison.columns) == ["n", "difference", "low", "high", "p_wilcoxon", "p_holm"]
 
 
+def test_comparisons_by_question_language(written):
+    table = written.built.by_question_language
+    row = row_of(table, set="factbook-dev", task="gxlt", question_lang="de", system="skd")
+    # 1, .75, .5 over seeds in both passages, against 0 everywhere
+    assert row["difference"] == pytest.approx(75.0)
+    family = table[(table["set"] == "factbook-dev") & (table["task"] == "gxlt") & (table["system"] == "skd")]
+    assert sorted(family["question_lang"]) == ["de", "en"]
+    assert family["p_holm"].max() <= min(1, 2 * family["p_wilcoxon"].max())
+    assert report.languages_that_differ(family.assign(p_holm=0.01, low=-9.0, high=-1.0, difference=-5.0)).startswith(
+        "By question language (all passages; Holm over the languages of a set and method): 2 of 2 differences from "
+        "zero-shot hold, 2 of them losses: SKD on factbook-dev in en, SKD on factbook-dev in de. All rows:"
+    )
+
+
+def test_tables_are_there_for_machines_and_for_people(written):
+    found = {path.name for path in (written.folder / "tables").iterdir()}
+    names = {path.rsplit(".", 1)[0] for path in found}
+    assert found == {f"{name}.{ending}" for name in names for ending in ("csv", "md")}
+    assert {"scores", "by-question-language", "published", "leakage", "ablations"} <= names
+
+
 # ------------------------------------------------------------------------------------------------ figures
+
+
+def test_heat_maps_of_exact_match(written):
+    absolute, *_ = [ax for ax in written.drawn["factbook-dev-heatmaps-em"].axes if ax.get_title()]
+    assert absolute.collections[0].get_array().data.ravel().tolist() == pytest.approx([100 / 3, 0, 0, 0])
+    assert absolute.collections[0].colorbar.ax.get_ylabel() == "EM (points)"
 
 
 def test_figures_of_every_set(written):
     names = {
-        *("factbook-dev-heatmaps", "factbook-dev-methods", "factbook-dev-languages"),
+        *("factbook-dev-heatmaps", "factbook-dev-heatmaps-em", "factbook-dev-methods", "factbook-dev-languages"),
         *("factbook-zero-shot-methods", "factbook-zero-shot-languages"),  # one language each: no matrix
         "training-curves",
     }
@@ -327,6 +376,11 @@ def test_the_page_s_numbers(written):
     assert "against CE" in page
     assert "| reader (English) | 1 | 30 | 6 | 2.0 | 0123456789ab |" in page
     assert "| factbook-dev | de | parallel | 3 | 1 | 0 | 0 |" in page
+    assert "| perfect logits (ceiling) | 66.7 | 66.7 |" in dev
+    assert "| SKD | 75.0 | 75.0 |" in dev  # by language
+    assert "By question language (all passages; Holm over the languages of a set and method): " in page
+    assert "No evaluation set of this study has the questions of a published score" in page
+    assert "## Experiments" in page
     assert "nan" not in page.lower()
     assert page.endswith("\n")
     # every table is whole: as many cells in each row as in its head

@@ -134,6 +134,24 @@ def _notebook(options):
     return 0
 
 
+def _compare(options):
+    from . import ablation_report, files
+    from .params import load_params
+
+    table, missing = ablation_report.comparison(load_params(options.study))
+    for line in missing:
+        print(f"missing: {line}", file=sys.stderr)
+    if not len(table):
+        return _fail(f"{options.study}: no experiment has run yet: run `dvc repro`, or `dvc exp run --queue` for grids")
+    if options.output:
+        files.write_text(options.output, table.to_csv(index=False, lineterminator="\n"))
+    else:
+        from .report import markdown
+
+        print(markdown(table))
+    return 0
+
+
 def _positive(text):
     try:
         number = int(text)
@@ -214,6 +232,18 @@ def _parser():
         "--size", choices=("full", "smoke"), default="full", help="smoke: seconds, for tests (default: %(default)s)"
     )
     params.add_argument("--output", metavar="FILE", help="file to write; default: standard output")
+
+    compare = command(
+        "compare",
+        _compare,
+        "make the table of the experiments that have run",
+        "One row per setting, mean over language pairs and seeds in points; what is missing is said on standard error. "
+        "After `dvc exp apply NAME` it is that experiment's.",
+    )
+    compare.add_argument(
+        "--study", default="params.yaml", metavar="FILE", help="parameter file or profile (default: %(default)s)"
+    )
+    compare.add_argument("--output", metavar="FILE", help="CSV file to write; default: a Markdown table is printed")
 
     notebook = command("notebook", _notebook, "run a notebook of the study with parameters")
     notebook.add_argument("name", metavar="NAME", help="notebook, for instance 05_evaluation")

@@ -460,6 +460,13 @@ def readable_scores(results, name):
     return pd.DataFrame(rows)
 
 
+def shown(results):
+    """The comparisons as a notebook shows them."""
+    columns = ["series", "value", "against", "n", "seeds_alike", "difference", "low", "high", "p_holm"]
+    table = results.tests.set_index("experiment")[columns]
+    return table.round({"difference": 1, "low": 1, "high": 1, "p_holm": 4})
+
+
 def tables(results):
     """name -> DataFrame of all tables that the report writes for the experiments."""
     return {
