@@ -346,3 +346,85 @@ def test_save_takes_an_array_of_axes(tmp_path):
     assert svg.stat().st_size > 10_000
     assert png.stat().st_size > 10_000
     assert dict(plt.rcParams) == before
+
+
+# Experiments
+
+
+POINTS = pd.DataFrame(
+    [("A", 2, 50.0, 1.0), ("A", 18, 52.0, 2.0), ("B", 2, 40.0, np.nan), ("B", 8, 41.0, 0.5)],
+    columns=["series", "value", "f1", "f1_sd"],
+)
+
+
+def test_setting_curves_are_a_line_per_series_over_the_steps_of_the_grid():
+    ax = figures.setting_curves(POINTS, axis="temperature T")
+    assert ticks(ax.xaxis) == ["2", "8", "18"]  # evenly spaced, whatever the numbers
+    assert legend(ax) == ["A", "B"]
+    lines = [container.lines[0] for container in ax.containers]
+    assert [line.get_ydata().tolist() for line in lines] == [[50, 52], [40, 41]]
+    assert [[round(x) for x in line.get_xdata()] for line in lines] == [[0, 2], [0, 1]]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("temperature T", "F1 (points)")
+    # a deviation that one seed does not have is drawn as none
+    (bars,) = ax.containers[1].lines[2]
+    assert [abs(a[1] - b[1]) for a, b in bars.get_segments()] == [0.0, 1.0]
+
+
+def test_setting_dots_are_rows_under_the_names_that_tell_them_apart():
+    names = POINTS.assign(value=["x", "y", "x", "z"])
+    ax = figures.setting_dots(names)
+    assert ticks(ax.yaxis) == ["A: x", "A: y", "B: x", "B: z"]
+    assert ax.yaxis_inverted()
+    positions = [(x, y) for c in ax.containers for x, y in zip(*c.lines[0].get_data(), strict=True)]
+    assert positions == [(50, 0), (52, 1), (40, 2), (41, 3)]
+    assert ticks(figures.setting_dots(names[:2]).yaxis) == ["x", "y"]
+    assert ticks(figures.setting_dots(names.assign(value="same")[1:3]).yaxis) == ["A", "B"]
+
+
+def test_grid_heatmap_leaves_what_was_not_run_grey():
+    ax = figures.grid_heatmap(POINTS, axis="temperature T")
+    assert (ticks(ax.xaxis), ticks(ax.yaxis)) == (["2", "8", "18"], ["A", "B"])
+    assert ax.collections[0].get_array().filled(-1).tolist() == [[50, -1, 52], [40, 41, -1]]
+    assert texts(ax) == ["50.0", "52.0", "40.0", "41.0"]
+
+
+def test_coefficient_curves_mark_the_generations():
+    log = pd.DataFrame(
+        {"step": range(1, 7), "generation": [1, 1, 2, 2, 3, 3], "coefficient": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]}
+    )
+    ax = figures.coefficient_curves({"with CE": log, "without CE": log.assign(coefficient=0.1)})
+    assert legend(ax) == ["with CE", "without CE"]
+    assert ax.lines[0].get_ydata().tolist() == log["coefficient"].tolist()
+    assert [line.get_xdata()[0] for line in ax.lines[2:]] == [3, 5]
+    assert texts(ax) == ["generation 2", "generation 3"]
+    with pytest.raises(ValueError, match=r"^the log of 'x' lacks the column\(s\) coefficient"):
+        figures.coefficient_curves({"x": log[["step", "generation"]]})
+    with pytest.raises(ValueError, match=r"^logs is empty"):
+        figures.coefficient_curves({})
+
+
+def test_top_k_is_a_line_per_question_language_and_nothing_is_cut_off():
+    rows = [(code, k, 10.0 * k + shift) for code, shift in (("zh", 0), ("en", 30)) for k in (1, 2, 3)]
+    table = pd.DataFrame(rows, columns=["language", "k", "em"])
+    _, axes = plt.subplots(1, 2, sharey=True)
+    for ax, part in zip(axes, (table.assign(em=1.0), table), strict=True):
+        figures.top_k_by_language(part, ax=ax)
+    assert legend(axes[1]) == ["en", "zh"]
+    assert [line.get_ydata().tolist() for line in axes[1].lines] == [[40, 50, 60], [10, 20, 30]]
+    assert axes[0].get_ylim()[1] > 60
+    with pytest.raises(DataError, match="unknown language 'xx'"):
+        figures.top_k_by_language(table.assign(language="xx"))
+
+
+def test_start_distribution_shows_truth_window_and_ranks():
+    table = pd.DataFrame({"position": range(40), "probability": [2.0 ** -(n + 1) for n in range(40)]})
+    table = table.assign(softened=1 / 40, gold=table["position"] == 12, right=table["position"].between(7, 16))
+    table["rank"] = range(1, 41)
+    ax = figures.start_distribution(table, around=5)
+    bars = ax.containers[0]
+    assert [bar.get_height() for bar in bars] == table["probability"].tolist()[: 16 + 4]
+    assert texts(ax) == [str(rank) for rank in range(1, 11)]
+    (window,) = [patch for patch in ax.patches if patch.get_label() == "counts as right"]
+    assert (window.get_x(), window.get_x() + window.get_width()) == (6.5, 16.5)
+    (truth,) = [line for line in ax.lines if line.get_label() == "truth"]
+    assert truth.get_xdata()[0] == 12

@@ -297,6 +297,21 @@ FACTS = [
     ("trained", ["ce", "ce"], "trained must be distinct and at least one, got ['ce', 'ce']"),
     ("generations", 0, "distillation.epochs 3 must be a multiple of generations 0"),
     ("generations", 2, "distillation.epochs 3 must be a multiple of generations 2"),
+    ("sweeps.groups", [], "sweeps.groups must be distinct and at least one, got []"),
+    ("sweeps.temprature", [2], "unknown parameter sweeps.temprature: expected sweeps.{groups, methods, "),
+    ("sweeps.methods", ["kd"], "unknown method 'kd': expected one of ce, skd, skd-map"),
+    ("sweeps.reference_ntl", -1, "sweeps.reference_ntl must be >= 0 or null, got -1"),
+    ("sweeps.parallel_ids", -1, "sweeps.parallel_ids must be >= 0, got -1"),
+    ("sweeps.ntl", [-1], "sweeps.ntl must be >= 0, got [-1]"),
+    ("sweeps.ntl", [2, 2], "sweeps.ntl must be distinct and at least one, got [2, 2]"),
+    ("sweeps.k", [0], "sweeps.k must be >= 1, got [0]"),
+    ("sweeps.generations", [0], "sweeps.generations must be >= 1, got [0]"),
+    ("sweeps.temperatures", [0.0], "sweeps.temperatures must be > 0, got [0.0]"),
+    ("sweeps.label_noise", [1.0], "sweeps.label_noise must be in [0, 1), got [1.0]"),
+    ("sweeps.directions", ["up"], "sweeps.directions: unknown ['up'], expected some of forward, reverse, symmetric"),
+    ("sweeps.left_out", ["xx"], "sweeps.left_out: unknown ['xx'], expected some of en, es, "),
+    ("sweeps.left_out", ["ru"], "sweeps.left_out: ['ru'] are not among sampling.languages ["),
+    ("sweeps.left_out", ["en"], "sweeps.left_out names the pivot 'en', without which nothing is sampled; leave it in"),
 ]
 
 

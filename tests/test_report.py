@@ -390,7 +390,10 @@ def test_the_page_s_numbers(written):
 
 def test_the_tables_as_files(written):
     tables = {path.stem: pd.read_csv(path) for path in (written.folder / "tables").glob("*.csv")}
-    assert set(tables) == {"scores", "against-zero-shot", "against-ce", "by-language", "runs", "leakage"}
+    assert set(tables) == {
+        *("scores", "against-zero-shot", "against-ce", "by-language", "by-question-language", "runs", "leakage"),
+        *("published", "ablations"),
+    }
     pd.testing.assert_frame_equal(tables["scores"], written.built.table, check_dtype=False)
     pd.testing.assert_frame_equal(tables["against-ce"], written.built.against_ce, check_dtype=False)
     assert len(tables["runs"]) == 5

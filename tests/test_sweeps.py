@@ -1,6 +1,8 @@
 """Sweeps: what a setting is trained on, and one tiny study whose groups run, share settings and are read again."""
 
+import io
 import json
+import tarfile
 from dataclasses import replace
 
 import pandas as pd
@@ -9,7 +11,7 @@ import torch
 from test_distillation import TOKENIZER, tiny_model
 from test_stages import TINY, in_folder, parallel_examples
 
-from xqa_lib import experiments, models, preparation, stages, sweeps
+from xqa_lib import corpora, experiments, models, preparation, stages, sweeps
 from xqa_lib.errors import DataError
 from xqa_lib.experiments import Setting
 from xqa_lib.languages import PARALLEL
@@ -192,6 +194,39 @@ def test_the_parallel_view_is_counted(trainer):
     assert 0 < facts["windows_through_another_question"] <= 24
     assert facts["windows"] == 36
     assert log["kl"].notna().all()
+
+
+def test_translate_train_reads_the_archive_and_trains_on_it(trainer, tmp_path, monkeypatch):
+    """With a small stand-in of the official archive, in its place and under its names."""
+    with tarfile.open(tmp_path / "mlqa-translate-train.tar.gz", "w:gz") as archive:
+        for language in corpora.languages_of("mlqa-translate-train"):
+            paragraphs = [
+                {
+                    "context": f"{language} {n} Rome",
+                    "qas": [{"id": f"t{n}", "question": "Where?", "answers": [{"text": "Rome", "answer_start": 5}]}],
+                }
+                for n in range(3)
+            ]
+            raw = json.dumps({"version": "1.1", "data": [{"title": "T", "paragraphs": paragraphs}]}).encode()
+            member = tarfile.TarInfo(f"mlqa-translate-train/{language}_squad-translate-train-train-v1.1.json")
+            member.size = len(raw)
+            archive.addfile(member, io.BytesIO(raw))
+    monkeypatch.setenv("XQA_DATA_DIR", str(tmp_path))
+    examples = sweeps.translated_examples(PARAMS)
+    assert PARAMS.sweeps.translated_examples == 2
+    assert [(e.id, e.question_lang, e.context_lang) for e in examples] == [
+        (f"t{n}", language, language) for language in ("es", "de", "ar", "hi", "vi", "zh") for n in range(2)
+    ]
+    method = replace(PARAMS.methods["ce"], label="translate-train")
+    baseline = Setting(method=method, epochs=2, generations=1, source="mlqa-translate-train")
+    _, log, facts = trainer.train(baseline)
+    assert (facts["examples"], facts["corrupted"]) == (12, 0)
+    # with the English reader's own recipe
+    assert facts["steps"] == sweeps.optimiser_steps(12, trainer.params.reader, 2)
+    assert log["learning_rate"].max() <= trainer.params.reader.learning_rate
+    assert "kl" not in log
+    every = replace(PARAMS, sweeps=replace(PARAMS.sweeps, translated_examples=0))
+    assert len(sweeps.translated_examples(every)) == 18
 
 
 # ------------------------------------------------------------------------------------------------ a whole tiny study
