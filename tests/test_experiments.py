@@ -138,6 +138,18 @@ def test_a_group_trains_what_an_earlier_one_does_not():
         all_experiments(replace(params, sweeps=replace(params.sweeps, groups=["colour"])))
 
 
+@pytest.mark.parametrize(
+    ("language", "message"),
+    [
+        ("ru", r"^sweeps.left_out: \['ru'\] are not among sampling.languages \['en', "),
+        ("en", "^sweeps.left_out names the pivot 'en', without which nothing is sampled; leave it in$"),
+    ],
+)
+def test_languages_that_cannot_be_left_out(language, message):
+    with pytest.raises(DataError, match=message):
+        all_experiments(replace(PARAMS, sweeps=replace(PARAMS.sweeps, left_out=[language])))
+
+
 def test_students_of_the_study_are_recognised():
     own = students_of_the_study(PARAMS)
     assert list(own.values()) == ["ce", "skd", "skd-map"]

@@ -90,7 +90,7 @@ def test_training_data_with_an_edited_evaluation_paragraph_are_refused():
         require_unseen(training, {"dev": [example("d", PARAGRAPH), example("e", PARAGRAPH), example("f", "ships")]})
     assert str(error.value) == (
         "the reader's training data contain the paragraphs of 2 examples of dev, word for word or edited ('The town "
-        "lies on the river between two hil'...): scores on it would not be zero-shot; leave them out of "
+        "lies on the river between two h'...): scores on it would not be zero-shot; leave them out of "
         "data.reader_train"
     )
 

@@ -357,7 +357,8 @@ def test_xquad_is_split_by_the_articles_that_are_trained_on():
             "embedded/smoke",
             {"evaluation_sets": ["factbook-dev", "factbok-test"]},
             "unknown evaluation set 'factbok-test': expected one of factbook-dev, factbook-test, factbook-zero-shot, "
-            "mlqa-dev, mlqa-test, xquad-zero-shot, tydiqa-dev, tydiqa-train-ko-sw",
+            "mlqa-dev, mlqa-test, xquad-zero-shot, xquad-trained-articles, xquad-other-articles, tydiqa-dev, "
+            "tydiqa-train-ko-sw",
         ),
         (
             "embedded/smoke",
@@ -389,6 +390,8 @@ def test_the_metric_of_each_set():
         "mlqa-dev": "mlqa",
         "mlqa-test": "mlqa",
         "xquad-zero-shot": "squad",
+        "xquad-trained-articles": "squad",
+        "xquad-other-articles": "squad",
         "tydiqa-dev": "squad",
         "tydiqa-train-ko-sw": "squad",
     }
@@ -541,7 +544,10 @@ def test_roles_from_the_real_data(real_data_dir, tmp_path, monkeypatch):
     assert len({tuple(e.id for e in examples) for examples in parallel.values()}) == 1
 
     evaluation = table[table["role"] == "evaluation"]
-    assert evaluation.groupby("set", sort=False).size().to_dict() == {"mlqa-dev": 49, "tydiqa-train-ko-sw": 2}
+    assert evaluation.groupby("set", sort=False).size().to_dict() == {
+        **{"mlqa-dev": 49, "tydiqa-train-ko-sw": 2},
+        **{"xquad-trained-articles": 4, "xquad-other-articles": 4},
+    }
     assert set(evaluation["questions"]) == {4}
 
     evaluated = [e for name in params.data.evaluation_sets for e in preparation.read_evaluation(params, name)]

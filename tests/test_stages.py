@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from xqa_lib import evaluation, models, preparation, sampling, stages
+from xqa_lib import evaluation, models, preparation, sampling, stages, sweeps
 from xqa_lib.errors import DataError
 from xqa_lib.languages import LANGUAGES, PARALLEL
 from xqa_lib.params import load_params
@@ -515,6 +515,7 @@ def made(monkeypatch):
     }
     for name, path in results.items():
         monkeypatch.setattr(stages, name, stage(name, path))
+    monkeypatch.setattr(sweeps, "run_group", stage("run_group", sweeps.folder))
     return names
 
 
@@ -535,7 +536,9 @@ def test_a_smoke_study_is_made_on_demand_once(made, tmp_path):
     stages.require(params, "scores", method="zero-shot")
     assert made[6:] == ["evaluate_system-zero-shot-None"]
     stages.require_all(params)
-    assert len(made) == 6 + 1 + 2 * 5 + 1  # the other five students with their scores, and the other sample
+    # the other five students with their scores, the other sample, and three groups of experiments with two seeds
+    assert len(made) == 6 + 1 + 2 * 5 + 1 + 3 * 2
+    assert made[-2:] == ["run_group-data-1", "run_group-data-2"]
 
 
 def test_a_smoke_result_of_other_parameters_or_other_code_is_made_again(made, tmp_path, monkeypatch):

@@ -421,6 +421,12 @@ def _pivot(params):
 
 def _left_out(params):
     base = reference(params)
+    pivot, trained = params.sampling.pivot, params.sampling.languages
+    unknown = [code for code in params.sweeps.left_out if code not in trained]
+    if unknown:
+        raise DataError(f"sweeps.left_out: {unknown} are not among sampling.languages {trained}")
+    if pivot in params.sweeps.left_out:
+        raise DataError(f"sweeps.left_out names the pivot {pivot!r}, without which nothing is sampled; leave it in")
     points = [Point("trained on", "all languages", base)]
     points += [Point("left out", language, replace(base, left_out=language)) for language in params.sweeps.left_out]
     question = "What does a language gain from being trained on, scored on the pairs that it is part of?"

@@ -318,12 +318,6 @@ class Params:
         _check_distinct([self.method(name).label for name in self.trained], "the labels of the trained methods")
         for name in self.sweeps.methods:
             self.method(name)
-        unknown = [code for code in self.sweeps.left_out if code not in self.sampling.languages]
-        _check(not unknown, f"sweeps.left_out: {unknown} are not among sampling.languages {self.sampling.languages}")
-        _check(
-            self.sampling.pivot not in self.sweeps.left_out,
-            f"sweeps.left_out names the pivot {self.sampling.pivot!r}, without which nothing is sampled; leave it in",
-        )
 
     @property
     def data_folder(self):
