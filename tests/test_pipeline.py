@@ -23,11 +23,11 @@ USED = {
     "evaluation": {"decoding", "evaluation", "features", "metrics", "predict"},
     "ablations": {
         *("batching", "coefficients", "decoding", "distillation", "experiments", "features", "label_noise", "losses"),
-        *("metrics", "models", "parallel_view", "predict", "sampling", "sweeps"),
+        *("metrics", "models", "parallel_view", "predict", "sampling", "stored_logits", "sweep_results", "sweeps"),
     },
     "report": {
         *("ablation_report", "ceiling", "evaluation", "experiments", "figures", "metrics", "published", "report"),
-        "significance",
+        *("significance", "sweep_results"),
     },
 }
 READ = {  # parameters that change a stage's results, beside its inputs

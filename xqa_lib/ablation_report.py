@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from . import evaluation, experiments, figures, significance, sweeps
+from . import evaluation, experiments, figures, significance, sweep_results
 from .errors import DataError
 from .experiments import ZERO_SHOT
 
@@ -21,7 +21,7 @@ class Results:
 
     Attributes:
         params: `params.Params`.
-        scores: seed and `sweeps.COLUMNS`, a row per setting, seed, question and language pair.
+        scores: seed and `sweep_results.COLUMNS`, a row per setting, seed, question and language pair.
         logs: seed, setting and a row per optimiser step.
         facts: setting, seed, examples, ids, corrupted, steps, minutes: a row per trained student.
         table: scores of each experiment's points, see `score_table`.
@@ -43,7 +43,7 @@ def build(params):
     scores, logs, facts = [], [], []
     for group in params.sweeps.groups:
         for seed in params.seeds:
-            found, log, record = sweeps.read_group(params, group, seed)
+            found, log, record = sweep_results.read_group(params, group, seed)
             scores.append(found.assign(seed=seed))
             logs.append(log.assign(seed=seed))
             facts += [
@@ -66,7 +66,7 @@ def build(params):
 def read_start_distribution(params, group, seed):
     """The table of `sweeps.start_distribution` as a group's run wrote it."""
     # a token may be the word "null"
-    path = sweeps.folder(params, group, seed) / "start-distribution.csv"
+    path = sweep_results.folder(params, group, seed) / "start-distribution.csv"
     return pd.read_csv(path, keep_default_na=False)
 
 
@@ -244,7 +244,7 @@ def top_k_table(results):
     for key, label in systems.items():
         part = results.scores[results.scores["setting"] == key]
         for language, answers in part.groupby("question_lang", sort=False):
-            for k in range(1, sweeps.RANKS + 1):
+            for k in range(1, sweep_results.RANKS + 1):
                 hit = answers["rank"].between(1, k)
                 # pairs weigh the same, as in all tables
                 by_pair = hit.groupby([answers["seed"], answers["context_lang"]]).mean()
@@ -489,7 +489,7 @@ def comparison(params):
     for group in params.sweeps.groups:
         for seed in params.seeds:
             try:
-                scores.append(sweeps.read_group(params, group, seed)[0].assign(seed=seed))
+                scores.append(sweep_results.read_group(params, group, seed)[0].assign(seed=seed))
             except DataError as error:
                 missing.append(f"{group}, seed {seed}: {error}")
     columns = ["experiment", "series", "value", "em", "f1", "f1_sd", "seeds"]

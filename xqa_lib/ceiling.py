@@ -6,7 +6,6 @@ window holds all of it. No training can go beyond it, so that it stands beside e
 
 import numpy as np
 import pandas as pd
-from transformers import AutoTokenizer
 
 from . import evaluation, preparation, stages
 from .decoding import best_answers
@@ -53,6 +52,8 @@ def perfect_answers(tokenizer, examples, *, features, max_answer_tokens):
 
 def scores(params):
     """The ceiling of every evaluation set of a study, question by question, as `evaluation.score` gives it."""
+    from transformers import AutoTokenizer
+
     tokenizer = AutoTokenizer.from_pretrained(stages.reader_folder(params), trust_remote_code=False)
     tables = []
     for name in params.data.evaluation_sets:

@@ -28,14 +28,7 @@ from .features import encode_pairs
 from .files import atomic_folder, write_text
 from .metrics import best_metric
 from .run_record import recorded
-
-COLUMNS = ["setting", *KEY, "em", "f1", "rank"]
-RANKS = 10  # how many of the best answers are looked through for an exact match
-
-
-def folder(params, group, seed):
-    """Where the results of a group and seed lie."""
-    return params.runs_folder / "sweeps" / group / f"seed-{seed}"
+from .sweep_results import COLUMNS, RANKS, folder, read_group  # noqa: F401  (read_group: for notebooks)
 
 
 @dataclass(frozen=True)
@@ -206,7 +199,8 @@ class Trainer:
         if not setting.dropout:
             optimisation = replace(optimisation, dropout=0.0)
         facts = {"examples": len(examples), "corrupted": corrupted, "ids": len({e.id for e in examples})}
-        options = {"steps": self._steps(setting, optimisation)}
+        # the first teacher's logits are the same for all settings with these examples
+        options = {"steps": self._steps(setting, optimisation), "logits_folder": self.scratch / "logits"}
         if setting.view == "parallel":
             questions = questions_in_the_passage_s_language(examples, self.parallel)
             options["teacher_questions"] = questions
@@ -369,25 +363,3 @@ def start_distribution(params, reader, tokenizer, parallel, seed):
     table["right"] = table["position"].between(gold - method.window, gold + method.window - 1)
     table["rank"] = table["probability"].rank(method="first", ascending=False).astype(int)
     return table.assign(question_lang=example.question_lang, context_lang=example.context_lang)
-
-
-def read_group(params, group, seed):
-    """(scores, logs, record) of a group and seed as they were written.
-
-    Raises:
-        DataError: no such results, or of other settings than the parameters now name.
-    """
-    place = folder(params, group, seed)
-    if not (place / "run.json").is_file():
-        raise DataError(f"{place} is missing: run `dvc repro`, which makes it")
-    record = json.loads((place / "run.json").read_text(encoding="utf-8"))
-    lacking = set(experiments.assigned(params, group)) - set(record["settings"])
-    if lacking:
-        raise DataError(
-            f"{place}: {len(lacking)} settings of the parameters were not run ({min(lacking)}, ...): run `dvc repro`, "
-            "which runs them"
-        )
-    # texts stay as they are: an id may look like a number
-    scores = pd.read_csv(place / "scores.csv", dtype={name: str for name in ("setting", *KEY)}, keep_default_na=False)
-    logs = pd.read_csv(place / "logs.csv", dtype={"setting": str}) if (place / "logs.csv").is_file() else pd.DataFrame()
-    return scores, logs, record

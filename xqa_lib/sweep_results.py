@@ -1,0 +1,39 @@
+"""Where the results of the experiments lie, and how they are read: without the network libraries that training needs."""
+
+import json
+
+import pandas as pd
+
+from . import experiments
+from .errors import DataError
+from .evaluation import KEY
+
+COLUMNS = ["setting", *KEY, "em", "f1", "rank"]
+RANKS = 10  # how many of the best answers are looked through for an exact match
+
+
+def folder(params, group, seed):
+    """Where the results of a group and seed lie."""
+    return params.runs_folder / "sweeps" / group / f"seed-{seed}"
+
+
+def read_group(params, group, seed):
+    """(scores, logs, record) of a group and seed as they were written.
+
+    Raises:
+        DataError: no such results, or of other settings than the parameters now name.
+    """
+    place = folder(params, group, seed)
+    if not (place / "run.json").is_file():
+        raise DataError(f"{place} is missing: run `dvc repro`, which makes it")
+    record = json.loads((place / "run.json").read_text(encoding="utf-8"))
+    lacking = set(experiments.assigned(params, group)) - set(record["settings"])
+    if lacking:
+        raise DataError(
+            f"{place}: {len(lacking)} settings of the parameters were not run ({min(lacking)}, ...): run `dvc repro`, "
+            "which runs them"
+        )
+    # texts stay as they are: an id may look like a number
+    scores = pd.read_csv(place / "scores.csv", dtype={name: str for name in ("setting", *KEY)}, keep_default_na=False)
+    logs = pd.read_csv(place / "logs.csv", dtype={"setting": str}) if (place / "logs.csv").is_file() else pd.DataFrame()
+    return scores, logs, record
