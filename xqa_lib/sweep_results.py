@@ -1,4 +1,4 @@
-"""Where the results of the experiments lie, and how they are read: without the network libraries that training needs."""
+"""Where the results of the experiments lie, and how they are read: without the libraries that training needs."""
 
 import json
 
