@@ -183,6 +183,8 @@ def test_born_again_students_start_anew_from_the_reader(trainer, monkeypatch):
 
 def test_without_dropout_a_fresh_generation_has_no_divergence(trainer):
     alone = setting(parallel_ids=4, method=replace(MAP, alpha_ce=0.0))
+    trainer.params = replace(trainer.params, distillation=replace(trainer.params.distillation, token_masking=0.2))
+    trainer.reader = tiny_model(dropout=0.1)  # of attention weights, too
     with_dropout, without = (trainer.train(replace(alone, dropout=on))[1] for on in (True, False))
     assert with_dropout["kl"].iloc[0] > 1e-4
     assert without["kl"].iloc[0] == pytest.approx(0.0, abs=1e-6)

@@ -36,7 +36,8 @@ class Setting:
         parallel_ids: ids trained on, drawn by the seed; 0 = all.
         born_again: every generation starts from the English reader again, with a learning-rate schedule of its own,
             and learns from the student before (Furlanello et al. 2018); otherwise the student is trained on.
-        dropout: False switches all dropout of the student off. Teachers never have any.
+        dropout: False switches off what makes the student differ from a teacher with its weights: all dropout, and the
+            masking of tokens. Teachers never have any.
         view: "parallel": the teacher reads the same passage with the question in the passage's language, and teaches
             the positions of the passage and [CLS] alone; "same": it reads what the student reads.
         label_noise: share of the answers, drawn per id and passage language, that are replaced by a wrong span.
@@ -362,12 +363,14 @@ def _dropout(params):
     points = []
     for method in ("skd-map", "ce"):
         base = reference(params, method)
-        points.append(Point(_label(params, method), "dropout", base))
+        points.append(Point(_label(params, method), "noise", base))
         points.append(Point(_label(params, method), "none", replace(base, dropout=False)))
     base = with_method(reference(params), alpha_ce=0.0)
-    points.append(Point("KL alone", "dropout", base))
+    points.append(Point("KL alone", "noise", base))
     points.append(Point("KL alone", "none", replace(base, dropout=False)))
-    question = "Does distillation need dropout in the student, which alone tells it from a fresh teacher?"
+    question = (
+        "Does distillation need noise in the student (dropout, masked tokens), which tells it from a fresh teacher?"
+    )
     return Experiment("dropout", "teacher", question, "student", tuple(points), "series")
 
 

@@ -197,7 +197,7 @@ class Trainer:
             examples, optimisation = translated_examples(self.params), self.params.reader
         optimisation = replace(optimisation, epochs=setting.epochs)
         if not setting.dropout:
-            optimisation = replace(optimisation, dropout=0.0)
+            optimisation = replace(optimisation, dropout=0.0, token_masking=0.0)
         facts = {"examples": len(examples), "corrupted": corrupted, "ids": len({e.id for e in examples})}
         # the first teacher's logits are the same for all settings with these examples
         options = {"steps": self._steps(setting, optimisation), "logits_folder": self.scratch / "logits"}
