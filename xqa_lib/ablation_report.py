@@ -368,7 +368,8 @@ def caption(params):
 
 NOTES = {
     "dropout": "Without dropout and masked tokens a fresh teacher and its student are the same function: the KL "
-    "divergence starts at 0 up to rounding, and Adam, which divides by the size of the gradient, turns rounding into steps.",
+    "divergence starts at 0 up to rounding, and Adam, which divides by the size of the gradient, turns rounding into "
+    "steps.",
     "view": "The divergence runs over [CLS] and the passage, the positions that both have; same-language pairs have "
     "one view only.",
     "no-ce": "Without cross-entropy one weight for the whole batch only scales the gradient, and clipping its norm at "
