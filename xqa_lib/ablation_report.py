@@ -256,7 +256,7 @@ def top_k_table(results):
 
 
 def draw(results):
-    """All figures of the experiments: name -> matplotlib figure."""
+    """All figures of the experiments: name -> matplotlib figure, closed for pyplot: notebooks do not show them."""
     drawn = {}
     for experiment in experiments.all_experiments(results.params).values():
         part = results.table[results.table["experiment"] == experiment.name]
@@ -269,6 +269,9 @@ def draw(results):
     figure, ax = plt.subplots(figsize=(7.5, 2.8))
     figures.start_distribution(results.start_distribution, ax=ax)
     drawn["ablation-start-distribution"] = figure
+    # so many figures would fill the notebook that draws them; closed ones can be saved all the same
+    for figure in drawn.values():
+        plt.close(figure)
     return drawn
 
 
