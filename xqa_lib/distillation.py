@@ -6,17 +6,24 @@ schedule run on, so the generations are one run of `transformers.Trainer` whose 
 """
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from torch.utils.data import DataLoader
+from transformers import TrainerCallback, TrainingArguments
 
 from . import losses, stored_logits
 from .batching import ShuffledLengthGroups, TokenBudgetBatches
+from .checkpoints import ResumableTrainer, data_hash, load_weights
 from .coefficients import COEFFICIENTS
+from .errors import DataError
 from .features import as_arrays, encode_pairs, label_windows
-from .models import span_logits, weights_hash
+from .models import refuse_long_windows, span_logits, weights_hash
+from .numerics import Vanishing, refuse_bad_loss
+from .processes import ShareOut, count
 from .progress import show_progress
 from .stored_logits import feature_id
 
@@ -29,8 +36,8 @@ def training_features(tokenizer, examples, features):
         features: `params.Features`.
 
     Returns:
-        Dataset with input_ids, token_type_ids (lists without padding), start_positions, end_positions, length and
-        feature_id (see `stored_logits.feature_id`).
+        Dataset with input_ids, token_type_ids (lists without padding), start_positions, end_positions, length,
+        feature_id (see `stored_logits.feature_id`) and example (index in `examples`).
     """
     windows = encode_pairs(
         tokenizer,
@@ -56,6 +63,7 @@ def training_features(tokenizer, examples, features):
             "end_positions": end_positions,
             "length": lengths,
             "feature_id": [feature_id(*pair) for pair in zip(input_ids, token_type_ids, strict=True)],
+            "example": windows.example_index,
         }
     )
 
@@ -78,7 +86,7 @@ class PadToBatch:
             batch["input_ids"][index, :n] = torch.as_tensor(row["input_ids"])
             batch["token_type_ids"][index, :n] = torch.as_tensor(row["token_type_ids"])
             batch["attention_mask"][index, :n] = 1
-        for name in ("start_positions", "end_positions", "feature_id"):
+        for name in ("start_positions", "end_positions", "feature_id", "example"):
             batch[name] = torch.tensor([int(row[name]) for row in rows])
         return batch
 
@@ -107,7 +115,7 @@ def mask_tokens(inputs, share, tokenizer):
     return {**inputs, "input_ids": ids.masked_fill(drawn & ~special, tokenizer.mask_token_id)}
 
 
-def distillation_loss(student, teacher, start_positions, end_positions, method):
+def distillation_loss(student, teacher, start_positions, end_positions, method, *, batch_mean=torch.mean):
     """L = alpha_CE * L_CE + alpha_KL * L_KL of one batch.
 
     Args:
@@ -115,6 +123,7 @@ def distillation_loss(student, teacher, start_positions, end_positions, method):
         teacher: the same of the teacher, or None for plain cross-entropy.
         start_positions, end_positions: (B,).
         method: `params.Method`.
+        batch_mean: (B,) -> scalar, for the coefficient of a batch that is shared out among processes.
 
     Returns:
         (loss, parts): a scalar with gradient, and a dict of detached scalars ce, kl (unweighted means over the batch,
@@ -135,7 +144,7 @@ def distillation_loss(student, teacher, start_positions, end_positions, method):
             + score(teacher[1], end_positions, k=method.k, window=method.window)
         ) / 2
         # "batch", as in the released code: one number for the whole batch
-        weight = coefficient.mean() if method.weighting == "batch" else coefficient
+        weight = batch_mean(coefficient) if method.weighting == "batch" else coefficient
         loss = loss + (weight * kl).mean()
         parts |= {"kl": kl.mean().detach(), "coefficient": coefficient.mean()}
     return loss, parts
@@ -148,12 +157,12 @@ class _Generations(TrainerCallback):
         self.trainer = trainer
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        # Trainer counts epochs as a float that stands at a whole number here
-        self.trainer.begin_epoch(round(state.epoch or 0))
+        # Trainer counts epochs as a float, a whole number here but where it goes on from within an epoch
+        self.trainer.begin_epoch(int(state.epoch or 0))
 
 
-class DistillationTrainer(Trainer):
-    """`transformers.Trainer` with the distillation loss and a teacher that is renewed in each generation.
+class DistillationTrainer(ResumableTrainer):
+    """`checkpoints.ResumableTrainer` with the distillation loss and a teacher that is renewed in each generation.
 
     Args:
         method: `params.Method`; with `coefficient` None no teacher is kept and the loss is the cross-entropy.
@@ -164,6 +173,7 @@ class DistillationTrainer(Trainer):
             comparison.
         batch_tokens: tokens of a batch, padding included, in place of a number of features (see
             `batching.TokenBudgetBatches`); on one device only.
+        ids: of the examples, for messages about a batch.
         Others: as `Trainer`.
 
     Attributes:
@@ -180,9 +190,12 @@ class DistillationTrainer(Trainer):
         logits_folder=None,
         teacher_in_step=False,
         batch_tokens=None,
+        ids=(),
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
+        self.ids = ids
+        self.vanishing = Vanishing()
         self.method = method
         self.token_masking = token_masking
         self.epochs_per_generation = epochs_per_generation
@@ -199,7 +212,8 @@ class DistillationTrainer(Trainer):
 
     def begin_epoch(self, epoch):
         """Called at the start of each epoch (from 0); renews the teacher where a generation begins."""
-        if epoch % self.epochs_per_generation:
+        # a run that goes on from a checkpoint within an epoch has begun it, and its generation, before
+        if epoch // self.epochs_per_generation < len(self.generations):
             return
         self._end_generation()
         student = self.accelerator.unwrap_model(self.model)
@@ -209,22 +223,58 @@ class DistillationTrainer(Trainer):
         if self.method.coefficient is not None:
             self.teacher = copy.deepcopy(student).eval().requires_grad_(False)
             self.generations[-1]["teacher_weights"] = weights_hash(self.teacher)
+        self._check_same_everywhere(weights_hash(student))
+
+    def _check_same_everywhere(self, weights):
+        """Do all processes have the same student, and so the same teacher?"""
+        if self.args.world_size > 1 and len(set(gather_object([weights]))) > 1:
+            raise DataError(
+                f"the processes disagree on the weights at the start of generation {len(self.generations)}; do all run "
+                "the same versions on the same kind of hardware?"
+            )
+
+    def own_state(self):
+        return {**super().own_state(), "generations": self.generations}
+
+    def own_models(self):
+        return {"teacher": self.teacher} if self.teacher is not None else {}
+
+    def restore(self, state, folder):
+        super().restore(state, folder)
+        self.generations = state["generations"]
+        if self.method.coefficient is not None:
+            teacher = copy.deepcopy(self.accelerator.unwrap_model(self.model)).eval().requires_grad_(False)
+            self.teacher = load_weights(teacher, folder, "teacher")
 
     def _get_train_sampler(self, train_dataset=None):
         lengths = self.train_dataset["length"]
-        return ShuffledLengthGroups(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+        self.sampler = ShuffledLengthGroups(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+        return self.sampler
 
     def get_train_dataloader(self):
+        if self.args.world_size > 1:
+            return self._shared_out()
         if self.batch_tokens is None:
             return super().get_train_dataloader()
-        if self.accelerator.num_processes > 1:
-            raise ValueError(
-                f"batch_tokens needs one process, found {self.accelerator.num_processes}: each would get a part of a "
-                "batch; give a batch_size instead"
-            )
-        batches = TokenBudgetBatches(self.train_dataset["length"], batch_tokens=self.batch_tokens, seed=self.args.seed)
-        loader = torch.utils.data.DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
+        self.sampler = TokenBudgetBatches(
+            self.train_dataset["length"], batch_tokens=self.batch_tokens, seed=self.args.seed
+        )
+        loader = DataLoader(self.train_dataset, batch_sampler=self.sampler, collate_fn=self.data_collator)
         return self.accelerator.prepare(loader)
+
+    def _shared_out(self):
+        if self.batch_tokens is not None:
+            raise ValueError(
+                f"batch_tokens needs one process, found {self.args.world_size}: each would get a part of a batch; give "
+                "a batch_size instead"
+            )
+        # Trainer would give each process batches of its own, and so make the step's batch larger with their number
+        return DataLoader(
+            self.train_dataset,
+            batch_size=self.args.train_batch_size,
+            sampler=self._get_train_sampler(),
+            collate_fn=ShareOut(self.data_collator, rank=self.args.process_index, count=self.args.world_size),
+        )
 
     def _end_generation(self):
         if self.generations:
@@ -268,20 +318,39 @@ class DistillationTrainer(Trainer):
         seen = mask_tokens(inputs, self.token_masking, self.processing_class) if model.training else inputs
         student = span_logits(model, seen)
         teacher = None if self.teacher is None else self._ask_teacher(inputs)
+        share = inputs.get("share", 1.0)
         loss, parts = distillation_loss(
-            student, teacher, inputs["start_positions"], inputs["end_positions"], self.method
+            student,
+            teacher,
+            inputs["start_positions"],
+            inputs["end_positions"],
+            self.method,
+            batch_mean=lambda values: self._mean_of_processes(values.mean() * share),
         )
-        self._parts.append(parts)
+        refuse_bad_loss(
+            loss,
+            parts,
+            step=self.state.global_step + 1,
+            ids=[self.ids[index] for index in inputs["example"].tolist()],
+            learning_rate=self._get_learning_rate(),
+        )
+        loss = loss * share
+        self._parts.append({name: value * share for name, value in parts.items()})
         return (loss, {"start_logits": student[0], "end_logits": student[1]}) if return_outputs else loss
+
+    def _mean_of_processes(self, value):
+        return value if self.args.world_size == 1 else self.accelerator.reduce(value, reduction="mean")
 
     def log(self, logs, start_time=None):
         """Adds the generation and the means of ce, kl and coefficient since the last entry."""
+        if "grad_norm" in logs:
+            self.vanishing.check(logs["grad_norm"], step=self.state.global_step)
         if "loss" in logs and self._parts:
             logs = {**logs, "generation": len(self.generations)}
             for name in self._parts[0]:
                 mean = torch.stack([parts[name].float() for parts in self._parts]).mean()
                 # over all processes, as Trainer's own loss is
-                logs[name] = float(self.accelerator.reduce(mean, reduction="mean"))
+                logs[name] = float(self._mean_of_processes(mean))
             self._parts.clear()
         super().log(logs, start_time)
 
@@ -294,7 +363,18 @@ def set_hidden_dropout(model, probability):
 
 
 def train_reader(
-    model, tokenizer, examples, *, features, optimisation, method, generations, seed, output_dir, **options
+    model,
+    tokenizer,
+    examples,
+    *,
+    features,
+    optimisation,
+    method,
+    generations,
+    seed,
+    output_dir,
+    checkpoints=None,
+    **options,
 ):
     """Train a reader on examples, by cross-entropy or by self-distillation.
 
@@ -306,6 +386,8 @@ def train_reader(
         generations: number of teachers; must divide `optimisation.epochs`.
         seed: of dropout and of the order of the examples.
         output_dir: the trainer's scratch folder.
+        checkpoints: (facts) -> `checkpoints.RunCheckpoints` of the training that these facts describe, to go on from
+            and to write to; None keeps none.
         options: logits_folder, teacher_in_step and batch_tokens of `DistillationTrainer`.
 
     Returns:
@@ -313,10 +395,13 @@ def train_reader(
         learning_rate, grad_norm), and `DistillationTrainer.generations`.
 
     Raises:
-        ValueError: no examples; epochs that the generations do not divide.
+        DataError: no examples, windows longer than the model, a loss or gradient that is no number.
+        ValueError: epochs that the generations do not divide.
+        TrainingStopped: SIGTERM or Ctrl-C, after a checkpoint.
     """
     if not examples:
-        raise ValueError("no training examples; is the sampled set empty?")
+        raise DataError("no training examples; is the sampled set empty?")
+    refuse_long_windows(model, features.max_length)
     if optimisation.epochs % generations:
         raise ValueError(f"{optimisation.epochs} epochs cannot be shared out among {generations} generations")
     if optimisation.dropout is not None:
@@ -345,6 +430,22 @@ def train_reader(
         dataloader_pin_memory=False,
         disable_tqdm=True,
     )
+    kept = checkpoints and checkpoints(
+        {
+            "start": weights_hash(model),
+            "data": data_hash(examples),
+            "features": features,
+            "optimisation": optimisation,
+            "method": replace(method, label=""),  # what it is called changes nothing
+            "generations": generations,
+            "seed": seed,
+            # where logits lie changes nothing
+            "options": {name: value for name, value in options.items() if name != "logits_folder"},
+            "threads": torch.get_num_threads(),
+            "processes": count(),
+            "device": "cuda" if torch.cuda.is_available() else "cpu",
+        }
+    )
     trainer = DistillationTrainer(
         model=model,
         args=arguments,
@@ -354,6 +455,8 @@ def train_reader(
         method=method,
         epochs_per_generation=optimisation.epochs // generations,
         token_masking=optimisation.token_masking,
+        ids=[example.id for example in examples],
+        checkpoints=kept,
         **options,
     )
     show_progress(trainer, method.label)

@@ -203,6 +203,18 @@ def _refuse_unsafe(folder):
         )
 
 
+def refuse_long_windows(model, max_length):
+    """Raise a DataError if windows of `max_length` tokens do not fit the model's positions."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    # these number positions from the padding's index on
+    offset = 2 if model.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    if limit is not None and max_length > limit - offset:
+        raise DataError(
+            f"features.max_length is {max_length} tokens, the model has {limit - offset} positions; lower "
+            "features.max_length, or take a model with more"
+        )
+
+
 def weights_hash(model):
     """SHA-256 of all parameters and buffers by name, as 64 hexadecimal digits: equal exactly if the bits are."""
     digest = hashlib.sha256()

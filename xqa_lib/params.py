@@ -217,6 +217,8 @@ class Params:
     study: str  # names the study's stages in dvc.lock
     paths: Paths
     threads: int  # of the CPU in training and evaluation: results repeat bit by bit for the same number; 0 = all cores
+    processes: int  # that share out the training of a student on this machine (one for each GPU, say); see docs/
+    checkpoint_minutes: float  # between checkpoints of a training; 0: at every step. No result depends on it
     seeds: list[int]
     data: Data
     features: Features
@@ -236,6 +238,11 @@ class Params:
         _check(self.size in SIZES, f"unknown size {self.size!r}: expected one of {', '.join(SIZES)}")
         _check_distinct(self.seeds, "seeds")
         _check(self.threads >= 0, f"threads must be >= 0, got {self.threads}")
+        _check(self.processes >= 1, f"processes must be >= 1, got {self.processes}")
+        _check(
+            0 <= self.checkpoint_minutes < float("inf"),
+            f"checkpoint_minutes must be >= 0 and finite, got {self.checkpoint_minutes}",
+        )
         _check(min(self.seeds) >= 0, f"seeds must be >= 0, got {self.seeds}")
         _check(
             self.generations >= 1 and self.distillation.epochs % self.generations == 0,
