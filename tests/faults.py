@@ -1,7 +1,7 @@
 """Trainings that are killed: a tiny run in a process of its own that ends itself with SIGKILL at a chosen moment.
 
 A moment is (point, n): the n-th time that the run comes to a point of `POINTS`. The process is forked, so that a run
-takes a second; `tests/test_faults.py` also starts whole programs.
+takes a second. `make faults` runs them all and prints what became of them; `tests/test_checkpoints.py` runs a few.
 """
 
 import functools
@@ -9,6 +9,9 @@ import json
 import os
 import random
 import signal
+import sys
+import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -197,3 +200,67 @@ def moments(count, seed):
     chosen = points + [rng.choice(points) for _ in range(max(0, count - len(points)))]
     few = {"generation boundary": 3, "writing the result": 1}
     return [(point, rng.randint(1, few.get(point, 8))) for point in chosen[:count]]
+
+
+TRAININGS = {"self-distillation": distil, "masked-language model": pretrain}
+
+
+def survey(folder, *, count=26, timed=8, seed=1):
+    """Kill trainings and start them again; each must end as the one that was left alone.
+
+    Args:
+        count: kills of the self-distillation at `moments`; `timed`: of each training after random seconds, every other
+            one twice.
+
+    Yields:
+        (training, where it was killed, kills, starts, seconds, survived), one per run.
+    """
+    rng = random.Random(seed)
+    undisturbed, seconds = {}, {}
+    for name, train in TRAININGS.items():
+        begun = time.perf_counter()
+        calm = folder / name.replace(" ", "-")
+        calm.mkdir()
+        if in_process(train, calm) != 0:
+            raise RuntimeError(f"the undisturbed {name} did not finish")
+        undisturbed[name], seconds[name] = outcome(calm), time.perf_counter() - begun
+    plan = [("self-distillation", f"{point}, time {n}", [(point, n)]) for point, n in moments(count, seed)]
+    for name in TRAININGS:
+        for index in range(timed):
+            after = [rng.uniform(0.02, 0.9) * seconds[name] for _ in range(1 + index % 2)]
+            plan.append((name, "after " + " and ".join(f"{value:.2f} s" for value in after), after))
+    for index, (name, where, kills) in enumerate(plan):
+        run = folder / f"run-{index}"
+        run.mkdir()
+        begun, killed, starts = time.perf_counter(), 0, 1
+        for kill in kills:
+            options = {"moment": kill} if isinstance(kill, tuple) else {"after": kill}
+            killed += in_process(TRAININGS[name], run, **options) == signal.SIGKILL
+            starts += 1
+        finished = in_process(TRAININGS[name], run) == 0
+        survived = finished and outcome(run) == undisturbed[name]
+        yield name, where, killed, starts, time.perf_counter() - begun, survived
+
+
+def main():
+    """Print the survey as a table; returns the exit status: 1 if anything was lost."""
+    torch.set_num_threads(1)
+    tokenizer()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        print("| training | killed (SIGKILL) | kills | starts | seconds | same bits in the end |")
+        print("|---|---|---|---|---|---|")
+        for row in survey(Path(folder)):
+            rows.append(row)
+            name, where, killed, starts, seconds, survived = row
+            print(
+                f"| {name} | {where} | {killed} | {starts} | {seconds:.1f} | {'yes' if survived else 'NO'} |",
+                flush=True,
+            )
+    lost = sum(not row[-1] for row in rows)
+    print(f"\n{sum(row[2] for row in rows)} kills in {len(rows)} runs: {len(rows) - lost} survived, {lost} lost")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

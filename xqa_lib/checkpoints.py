@@ -39,7 +39,6 @@ from .files import check_space, sha256_of, sync_folder, write_json
 KEPT = 2  # the last one, and the one before in case it is damaged
 MANIFEST = "manifest.json"
 STATE = "run.json"
-PROCESS_FILE = "XQA_TRAINING_PROCESS"  # environment: where a training notes its process, for who started the notebook
 
 
 class TrainingStopped(DataError):
@@ -335,7 +334,7 @@ class _StopRequest:
             return
         before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
-            with _announced(os.environ.get(PROCESS_FILE)):
+            with _announced(os.environ.get(processes.TRAINING)):
                 yield
         finally:
             for number, handler in before.items():
