@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertForQuestionAnswering, Trainer
 
-from xqa_lib import checkpoints, coefficients, distillation, files, models, pretraining
+from xqa_lib import checkpoints, coefficients, distillation, files, models, pretraining, processes
 from xqa_lib.params import Features, load_params
 from xqa_lib.squad_format import Answer, Example
 
@@ -105,6 +105,28 @@ def distil(folder, *, minutes=0, method=METHOD, run=RUN, seed=3):
             save_file({name: value.clone() for name, value in model.state_dict().items()}, out / "model.safetensors")
             files.write_json(out / "outcome.json", outcome)
     return outcome
+
+
+def without_dropout(folder):
+    """Train without dropout, whose draws differ between one process and two; the folder then has outcome.json."""
+    model = reader(dropout=0.0)
+    with checkpoints.kept(folder / "checkpoints", minutes=1000) as kept:
+        log, generations = distillation.train_reader(
+            model,
+            tokenizer(),
+            examples(),
+            features=FEATURES,
+            optimisation=replace(RUN, dropout=0.0),
+            method=METHOD,
+            generations=3,
+            seed=3,
+            output_dir=folder / "trainer",
+            checkpoints=lambda facts: kept.phase("training", facts),
+        )
+    if processes.is_first():
+        outcome = {"weights": models.weights_hash(model), "log": log, "generations": generations}
+        files.write_json(folder / "outcome.json", outcome)
+    return folder
 
 
 def pretrain(folder, *, minutes=0):

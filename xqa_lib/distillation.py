@@ -428,6 +428,8 @@ def train_reader(
         remove_unused_columns=False,
         seed=seed,
         dataloader_pin_memory=False,
+        # several processes without GPUs are processes for Trainer only if it is told so
+        use_cpu=count() > 1 and not torch.cuda.is_available(),
         disable_tqdm=True,
     )
     kept = checkpoints and checkpoints(
