@@ -246,7 +246,10 @@ def survey(folder, *, count=26, timed=8, seed=1):
         if in_process(train, calm) != 0:
             raise RuntimeError(f"the undisturbed {name} did not finish")
         undisturbed[name], seconds[name] = outcome(calm), time.perf_counter() - begun
-    plan = [("self-distillation", f"{point}, time {n}", [(point, n)]) for point, n in moments(count, seed)]
+    # between the last step and the result: goes on to nothing but the result
+    ends = [("removing an old checkpoint", 30), ("writing the result", 1)]
+    plan = [("masked-language model", f"{point}, time {n}", [(point, n)]) for point, n in ends]
+    plan += [("self-distillation", f"{point}, time {n}", [(point, n)]) for point, n in moments(count, seed)]
     for name in TRAININGS:
         for index in range(timed):
             after = [rng.uniform(0.02, 0.9) * seconds[name] for _ in range(1 + index % 2)]

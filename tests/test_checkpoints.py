@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests import faults
-from xqa_lib import checkpoints, distillation, models, pretraining
+from xqa_lib import checkpoints, distillation, files, models, pretraining
 from xqa_lib.checkpoints import Checkpoints, RunCheckpoints, TrainingStopped, damage, data_hash, fingerprint, kept
 from xqa_lib.errors import DataError
 
@@ -61,6 +61,16 @@ def test_pretraining_killed_twice(calm, tmp_path):
     for moment in (("inside a step (optimiser)", 3), ("inside a step (optimiser)", 5)):
         assert faults.in_process(faults.pretrain, tmp_path, moment) == signal.SIGKILL
     assert faults.in_process(faults.pretrain, tmp_path) == 0
+    assert faults.outcome(tmp_path) == calm["masked-language model"]
+
+
+def test_pretraining_killed_between_its_last_step_and_its_result(calm, tmp_path, monkeypatch):
+    # 14 steps end within an epoch, where Trainer would make a fifteenth
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "atomic_folder", lambda path: (_ for _ in ()).throw(RuntimeError("no result")))
+        with pytest.raises(RuntimeError, match="no result"):
+            faults.pretrain(tmp_path, minutes=1000)
+    faults.pretrain(tmp_path, minutes=1000)
     assert faults.outcome(tmp_path) == calm["masked-language model"]
 
 

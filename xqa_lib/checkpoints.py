@@ -30,7 +30,7 @@ from pathlib import Path
 import torch
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_model, save_model
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainerState
 
 from . import processes
 from .errors import DataError
@@ -232,8 +232,21 @@ class ResumableTrainer(Trainer):
         self.resumed_from = Path(found[0]) if found[0] else None
         if self.resumed_from and self.is_world_process_zero():
             print(f"going on from {self.resumed_from.name}", file=sys.stderr)
+        if self.resumed_from and self._take_back_finished():
+            return None
         with self._stop.listening():
             return super().train(resume_from_checkpoint=found[0] or None)
+
+    def _take_back_finished(self):
+        """Load a checkpoint of the last step; False if it is of an earlier one. Trainer itself would add a step."""
+        state = TrainerState.load_from_json(str(self.resumed_from / "trainer_state.json"))
+        if state.global_step < state.max_steps:
+            return False
+        self._load_from_checkpoint(str(self.resumed_from))
+        self.state = state
+        self._tr_loss = torch.tensor(0.0)
+        self.restore(json.loads((self.resumed_from / STATE).read_text(encoding="utf-8")), self.resumed_from)
+        return True
 
     def _get_output_dir(self, trial=None):
         return str(self.checkpoints.scratch) if self.checkpoints else super()._get_output_dir(trial)

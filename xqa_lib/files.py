@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .errors import DataError
 
+LARGEST = 512 * 2**20  # bytes of a file that is read whole; the largest official one has 58 million
 ENOUGH = 2**20  # bytes free below which a failed writing is put down to a full disk
 
 
@@ -124,6 +125,19 @@ def write_text(path, text):
 def write_json(path, data, *, indent=2):
     """Write JSON atomically: UTF-8, keys in the order given, one trailing newline; NaN and infinity are refused."""
     write_text(path, json.dumps(data, ensure_ascii=False, indent=indent, allow_nan=False) + "\n")
+
+
+def read_whole(path, *, limit=LARGEST):
+    """The bytes of a file of at most `limit` bytes; a larger one is a DataError before it is read."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(limit + 1) if size <= limit else b""
+    if size > limit or len(content) > limit:  # a pipe or device has no size
+        raise DataError(
+            f"{path}: {max(size, len(content)):,} bytes, expected at most {limit:,}; is this the right file? Split it "
+            "if it is"
+        )
+    return content
 
 
 def sha256_of(path):
