@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertForQuestionAnswering, Trainer
 
-from xqa_lib import checkpoints, coefficients, distillation, files, models, pretraining, processes
+from xqa_lib import checkpoints, coefficients, distillation, files, models, pretraining, processes, stored_logits
 from xqa_lib.params import Features, load_params
 from xqa_lib.squad_format import Answer, Example
 
@@ -116,7 +116,7 @@ def without_dropout(folder):
             tokenizer(),
             examples(),
             features=FEATURES,
-            optimisation=replace(RUN, dropout=0.0),
+            optimisation=replace(RUN, dropout=0.0, token_masking=0.0),
             method=METHOD,
             generations=3,
             seed=3,
@@ -153,7 +153,8 @@ POINTS = {
     "inside a step (student's forward pass)": (distillation, "span_logits"),
     "inside a step (backward pass)": (torch.Tensor, "backward"),
     "inside a step (optimiser)": (torch.optim.AdamW, "step"),
-    "teacher scoring": (coefficients, "_right_by_rank"),
+    "teacher scoring (its pass over the data)": (stored_logits, "compute"),
+    "teacher scoring (coefficient)": (coefficients, "_right_by_rank"),
     "generation boundary": (distillation.DistillationTrainer, "_end_generation"),
     "generation boundary (teacher copied)": (distillation, "weights_hash"),
     "writing a checkpoint (weights)": (Trainer, "_save_optimizer_and_scheduler"),
@@ -220,7 +221,7 @@ def moments(count, seed):
     rng = random.Random(seed)
     points = list(POINTS)
     chosen = points + [rng.choice(points) for _ in range(max(0, count - len(points)))]
-    few = {"generation boundary": 3, "writing the result": 1}
+    few = {"generation boundary": 3, "teacher scoring (its pass over the data)": 3, "writing the result": 1}
     return [(point, rng.randint(1, few.get(point, 8))) for point in chosen[:count]]
 
 

@@ -419,8 +419,6 @@ def train_reader(
         adam_beta2=optimisation.beta2,
         max_grad_norm=1.0,
         bf16=optimisation.bf16,
-        # bfloat16 runs on a CPU, too, but must be asked for; a GPU is found by itself
-        use_cpu=optimisation.bf16 and not torch.cuda.is_available(),
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no",
@@ -428,8 +426,8 @@ def train_reader(
         remove_unused_columns=False,
         seed=seed,
         dataloader_pin_memory=False,
-        # several processes without GPUs are processes for Trainer only if it is told so
-        use_cpu=count() > 1 and not torch.cuda.is_available(),
+        # a CPU must be asked for, for bfloat16 as for several processes; a GPU is found by itself
+        use_cpu=(optimisation.bf16 or count() > 1) and not torch.cuda.is_available(),
         disable_tqdm=True,
     )
     kept = checkpoints and checkpoints(
