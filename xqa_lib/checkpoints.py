@@ -145,10 +145,14 @@ class RunCheckpoints:
         return sorted(found, reverse=True)
 
     def last_good(self):
-        """The folder of the last checkpoint that is intact, or None; damaged ones are named on the error stream."""
+        """The folder of the last checkpoint that is intact, or None; damaged ones are named and removed.
+
+        They are of no use, and would count among those that are kept.
+        """
         for _, path in self.steps():
             if problem := damage(path):
                 print(f"{path}: passed over, {problem}", file=sys.stderr)
+                shutil.rmtree(path)
             else:
                 return path
         return None
@@ -168,8 +172,6 @@ class RunCheckpoints:
         write_json(written / MANIFEST, {name: sha256_of(written / name) for name in names})
         sync_folder(written)
         final = self.folder / f"step-{step:08d}"
-        if final.exists():  # a damaged one that was passed over
-            final.rename(self.scratch / "damaged")
         written.rename(final)
         sync_folder(self.folder, recursive=False)
         for _, old in self.steps()[KEPT:]:
