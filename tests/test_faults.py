@@ -119,7 +119,7 @@ def test_a_notebook_that_is_stopped_goes_on(tmp_path, number):
     assert running.returncode == 1
     last = errors.strip().splitlines()[-1]
     assert last.startswith(
-        "error: page.ipynb, cell 2: TrainingStopped: stopped as asked after step 1 of 12; a checkpoint"
+        "error: page.ipynb, cell 1: TrainingStopped: stopped as asked after step 1 of 12; a checkpoint"
     )
     assert "run the same command again to go on from it" in last
     assert not (tmp_path / "out.ipynb").exists()
