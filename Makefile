@@ -20,12 +20,13 @@ unexport PYTHONPATH PYTHONHOME
 
 SANITIZE = tests/notebooks/sanitize.cfg
 
-.PHONY: help reproduce test notebooks lab lock clean force
+.PHONY: help reproduce test faults notebooks lab lock clean force
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make reproduce [PROFILE=embedded|xquad|paper]   set up .venv, compose params.yaml, regenerate what changed'
 	@echo 'make test                                       set up .venv, lint, unit tests, notebooks'
+	@echo 'make faults                                     kill trainings at many moments, compare the results bit for bit'
 	@echo 'make notebooks                                  execute the notebooks in place, to commit them'
 	@echo 'make lab                                        set up .venv, open the notebooks in JupyterLab'
 	@echo 'make lock [UPGRADE=1]                           write the versions in .venv to requirements.lock'
@@ -46,6 +47,11 @@ test: $(INSTALLED)
 	@$(IN_VENV) .venv/bin/ruff format --check .
 	@$(IN_VENV) .venv/bin/python -m pytest tests
 	@$(IN_VENV) .venv/bin/python -m pytest --nbval $(if $(wildcard $(SANITIZE)),--nbval-sanitize-with $(SANITIZE)) notebooks
+
+# Minutes, so not part of `make test`, which runs a few of them (tests/test_checkpoints.py).
+faults: export OMP_NUM_THREADS = 1
+faults: $(INSTALLED)
+	@$(IN_VENV) .venv/bin/python -m tests.faults
 
 # Execute the notebooks in place at their small defaults, as they are committed; no progress bars, times or paths stay.
 notebooks: $(INSTALLED)

@@ -219,9 +219,10 @@ def test_nothing_flows_into_the_teacher():
 def test_training_features():
     two_answers = replace(EXAMPLES[2], answers=(Answer("Anna", 0), Answer("北京", 17)))
     data = training_features(TOKENIZER, [EXAMPLES[0], two_answers], FEATURES)
-    columns = {"input_ids", "token_type_ids", "start_positions", "end_positions", "length", "feature_id"}
+    columns = {"input_ids", "token_type_ids", "start_positions", "end_positions", "length", "feature_id", "example"}
     assert set(data.column_names) == columns
     assert data["feature_id"] == [feature_id(row["input_ids"], row["token_type_ids"]) for row in data]
+    assert data["example"] == [0, 1]
     assert data[0]["input_ids"] == TOKENIZER(EXAMPLES[0].question, EXAMPLES[0].context)["input_ids"]
     assert [row["length"] for row in data] == [len(row["input_ids"]) for row in data]
     assert all(len(row["token_type_ids"]) == row["length"] for row in data)
@@ -246,7 +247,10 @@ def test_pad_to_batch_values():
         {"input_ids": [2, 9, 3], "token_type_ids": [0, 0, 1], "start_positions": 1, "end_positions": 2},
         {"input_ids": [2, 3], "token_type_ids": [0, 1], "start_positions": 0, "end_positions": 0},
     ]
-    rows = [{**row, "feature_id": 7 + index, "length": len(row["input_ids"])} for index, row in enumerate(rows)]
+    rows = [
+        {**row, "feature_id": 7 + index, "example": 7 - index, "length": len(row["input_ids"])}
+        for index, row in enumerate(rows)
+    ]
     batch = PadToBatch(TOKENIZER)(rows)
     pad = TOKENIZER.pad_token_id
     assert {name: tensor.tolist() for name, tensor in batch.items()} == {
@@ -256,6 +260,7 @@ def test_pad_to_batch_values():
         "start_positions": [1, 0],
         "end_positions": [2, 0],
         "feature_id": [7, 8],
+        "example": [7, 6],
     }
     assert {tensor.dtype for tensor in batch.values()} == {torch.int64}
 

@@ -145,7 +145,7 @@ def test_ids_and_texts_in_any_script(files):
         ),
         (
             b'{"a": "x", "b": "y", "a": "x"}',
-            'expected each key once in an object, found "a" more than once; keep one prediction for each id',
+            'expected each key once in an object, found "a" more than once; keep one of them',
         ),
         (
             b'{"a": "x",\n "b" "y"}',

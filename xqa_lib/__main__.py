@@ -122,6 +122,16 @@ def _holds(path, text):
         return False
 
 
+def _train(options):
+    from . import params, stages
+
+    cfg = params.load_params(options.params)
+    log = stages.train_student(cfg, options.method, options.seed)
+    folder = stages.student_folder(cfg, options.method, options.seed)
+    print(f"{folder}: {len(log)} steps, last loss {float(log['loss'].iloc[-1]):.4f}")
+    return 0
+
+
 def _notebook(options):
     parameters = dict(options.parameter)
     if len(parameters) < len(options.parameter):
@@ -244,6 +254,17 @@ def _parser():
         "--study", default="params.yaml", metavar="FILE", help="parameter file or profile (default: %(default)s)"
     )
     compare.add_argument("--output", metavar="FILE", help="CSV file to write; default: a Markdown table is printed")
+
+    train = command(
+        "train",
+        _train,
+        "train a student of the study",
+        "The sample and the reader it starts from must be there. Killed, it goes on from its last checkpoint. "
+        "Several processes: torchrun --nproc-per-node=N -m xqa_lib train ... (docs/scale-out.md).",
+    )
+    train.add_argument("--params", default="params.yaml", metavar="FILE", help="parameter file or profile/size")
+    train.add_argument("--method", required=True, metavar="NAME", help="one of the methods of the study")
+    train.add_argument("--seed", required=True, type=int, metavar="N", help="one of the seeds of the study")
 
     notebook = command("notebook", _notebook, "run a notebook of the study with parameters")
     notebook.add_argument("name", metavar="NAME", help="notebook, for instance 05_evaluation")

@@ -377,8 +377,9 @@ def _read(path, member):
             return _read_zip(path, member), f"{path}/{member}"
         if path.name.endswith(".tar.gz"):
             return _read_tar(path, member), f"{path}/{member}"
-        return path.read_bytes(), str(path)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        return files.read_whole(path), str(path)
+    # RuntimeError: an encrypted member
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise DataError(
             f"{path}: cannot be read ({' '.join(str(error).split())}); if it was cut off, delete it and fetch it again"
         ) from None
@@ -386,18 +387,29 @@ def _read(path, member):
 
 def _read_zip(path, member):
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if _is_member(name, member):
-                return archive.read(name)
+        for entry in archive.infolist():
+            if _is_member(entry.filename, member):
+                _refuse_bomb(path, entry.filename, entry.file_size)
+                with archive.open(entry) as file:  # never gives more than the size that was declared
+                    return file.read()
     raise _no_member(path, member)
 
 
 def _read_tar(path, member):
     with tarfile.open(path, "r:gz") as archive:
         for entry in archive:
+            _refuse_bomb(path, entry.name, entry.size)  # of any member: it is unpacked to find the next one
             if entry.isfile() and _is_member(entry.name, member):
                 return archive.extractfile(entry).read()
     raise _no_member(path, member)
+
+
+def _refuse_bomb(path, name, size):
+    if size > files.LARGEST:
+        raise DataError(
+            f"{path}: its member {squad_format.quote(name)} unpacks to {size:,} bytes, expected at most "
+            f"{files.LARGEST:,}; this is not the official archive: fetch it again"
+        )
 
 
 def _is_member(name, member):

@@ -6,17 +6,24 @@ schedule run on, so the generations are one run of `transformers.Trainer` whose 
 """
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from torch.utils.data import DataLoader
+from transformers import TrainerCallback, TrainingArguments
 
 from . import losses, parallel_view, stored_logits
 from .batching import ShuffledLengthGroups, TokenBudgetBatches
+from .checkpoints import ResumableTrainer, data_hash, load_weights
 from .coefficients import COEFFICIENTS
+from .errors import DataError
 from .features import as_arrays, encode_pairs, label_windows
-from .models import span_logits, weights_hash
+from .models import refuse_long_windows, span_logits, weights_hash
+from .numerics import Vanishing, refuse_bad_loss
+from .processes import ShareOut, count
 from .progress import show_progress
 from .stored_logits import feature_id
 
@@ -29,8 +36,8 @@ def training_features(tokenizer, examples, features):
         features: `params.Features`.
 
     Returns:
-        Dataset with input_ids, token_type_ids (lists without padding), start_positions, end_positions, length and
-        feature_id (see `stored_logits.feature_id`).
+        Dataset with input_ids, token_type_ids (lists without padding), start_positions, end_positions, length,
+        feature_id (see `stored_logits.feature_id`) and example (index in `examples`).
     """
     windows = encode_pairs(
         tokenizer,
@@ -56,6 +63,7 @@ def training_features(tokenizer, examples, features):
             "end_positions": end_positions,
             "length": lengths,
             "feature_id": [feature_id(*pair) for pair in zip(input_ids, token_type_ids, strict=True)],
+            "example": windows.example_index,
         }
     )
 
@@ -78,7 +86,7 @@ class PadToBatch:
             batch["input_ids"][index, :n] = torch.as_tensor(row["input_ids"])
             batch["token_type_ids"][index, :n] = torch.as_tensor(row["token_type_ids"])
             batch["attention_mask"][index, :n] = 1
-        for name in ("start_positions", "end_positions", "feature_id"):
+        for name in ("start_positions", "end_positions", "feature_id", "example"):
             batch[name] = torch.tensor([int(row[name]) for row in rows])
         if "teacher_input_ids" in rows[0]:
             batch |= parallel_view.teacher_batch(rows, self.pad_id)
@@ -120,7 +128,9 @@ def teacher_logits(teacher, inputs):
     return logits, parallel_view.compared_positions(inputs)
 
 
-def distillation_loss(student, teacher, start_positions, end_positions, method, compared=None):
+def distillation_loss(
+    student, teacher, start_positions, end_positions, method, *, compared=None, batch_mean=torch.mean
+):
     """L = alpha_CE * L_CE + alpha_KL * L_KL of one batch.
 
     Args:
@@ -130,6 +140,7 @@ def distillation_loss(student, teacher, start_positions, end_positions, method, 
         method: `params.Method`.
         compared: (B, L) bool, the positions over which the KL divergence runs; None: all. The teacher's other logits
             must be the lowest float.
+        batch_mean: (B,) -> scalar, for the coefficient of a batch that is shared out among processes.
 
     Returns:
         (loss, parts): a scalar with gradient, and a dict of detached scalars ce, kl (unweighted means over the batch,
@@ -153,7 +164,7 @@ def distillation_loss(student, teacher, start_positions, end_positions, method, 
             + score(teacher[1], end_positions, k=method.k, window=method.window)
         ) / 2
         # "batch", as in the released code: one number for the whole batch
-        weight = coefficient.mean() if method.weighting == "batch" else coefficient
+        weight = batch_mean(coefficient) if method.weighting == "batch" else coefficient
         loss = loss + (weight * kl).mean()
         parts |= {"kl": kl.mean().detach(), "coefficient": coefficient.mean()}
     return loss, parts
@@ -166,17 +177,17 @@ class _Generations(TrainerCallback):
         self.trainer = trainer
 
     def on_epoch_begin(self, args, state, control, **kwargs):
-        # Trainer counts epochs as a float that stands at a whole number here
+        # Trainer counts epochs as a float, a whole number here but where it goes on from within an epoch
         if self.trainer.generation_steps is None:
-            self.trainer.begin_epoch(round(state.epoch or 0))
+            self.trainer.begin_epoch(int(state.epoch or 0))
 
     def on_step_begin(self, args, state, control, **kwargs):
         if self.trainer.generation_steps is not None and state.global_step in self.trainer.generation_steps:
             self.trainer.begin_generation()
 
 
-class DistillationTrainer(Trainer):
-    """`transformers.Trainer` with the distillation loss and a teacher that is renewed in each generation.
+class DistillationTrainer(ResumableTrainer):
+    """`checkpoints.ResumableTrainer` with the distillation loss and a teacher that is renewed in each generation.
 
     Args:
         method: `params.Method`; with `coefficient` None no teacher is kept and the loss is the cross-entropy.
@@ -190,6 +201,7 @@ class DistillationTrainer(Trainer):
         generation_steps: the numbers of optimiser steps done when a generation begins, 0 among them; then epochs do not
             matter. None: epochs decide.
         first_teacher: generation 1's teacher; None: a copy of the student as it starts.
+        ids: of the examples, for messages about a batch.
         Others: as `Trainer`.
 
     Attributes:
@@ -208,9 +220,12 @@ class DistillationTrainer(Trainer):
         logits_folder=None,
         teacher_in_step=False,
         batch_tokens=None,
+        ids=(),
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
+        self.ids = ids
+        self.vanishing = Vanishing()
         self.method = method
         self.token_masking = token_masking
         self.epochs_per_generation = epochs_per_generation
@@ -229,7 +244,8 @@ class DistillationTrainer(Trainer):
 
     def begin_epoch(self, epoch):
         """Called at the start of each epoch (from 0); renews the teacher where a generation begins."""
-        if epoch % self.epochs_per_generation == 0:
+        # a run that goes on from a checkpoint within an epoch has begun it, and its generation, before
+        if epoch // self.epochs_per_generation >= len(self.generations):
             self.begin_generation()
 
     def begin_generation(self):
@@ -243,22 +259,58 @@ class DistillationTrainer(Trainer):
             source = student if self.generations[1:] or self.first_teacher is None else self.first_teacher
             self.teacher = copy.deepcopy(source).to(student.device).eval().requires_grad_(False)
             self.generations[-1]["teacher_weights"] = weights_hash(self.teacher)
+        self._check_same_everywhere(weights_hash(student))
+
+    def _check_same_everywhere(self, weights):
+        """Do all processes have the same student, and so the same teacher?"""
+        if self.args.world_size > 1 and len(set(gather_object([weights]))) > 1:
+            raise DataError(
+                f"the processes disagree on the weights at the start of generation {len(self.generations)}; do all run "
+                "the same versions on the same kind of hardware?"
+            )
+
+    def own_state(self):
+        return {**super().own_state(), "generations": self.generations}
+
+    def own_models(self):
+        return {"teacher": self.teacher} if self.teacher is not None else {}
+
+    def restore(self, state, folder):
+        super().restore(state, folder)
+        self.generations = state["generations"]
+        if self.method.coefficient is not None:
+            teacher = copy.deepcopy(self.accelerator.unwrap_model(self.model)).eval().requires_grad_(False)
+            self.teacher = load_weights(teacher, folder, "teacher")
 
     def _get_train_sampler(self, train_dataset=None):
         lengths = self.train_dataset["length"]
-        return ShuffledLengthGroups(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+        self.sampler = ShuffledLengthGroups(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+        return self.sampler
 
     def get_train_dataloader(self):
+        if self.args.world_size > 1:
+            return self._shared_out()
         if self.batch_tokens is None:
             return super().get_train_dataloader()
-        if self.accelerator.num_processes > 1:
-            raise ValueError(
-                f"batch_tokens needs one process, found {self.accelerator.num_processes}: each would get a part of a "
-                "batch; give a batch_size instead"
-            )
-        batches = TokenBudgetBatches(self.train_dataset["length"], batch_tokens=self.batch_tokens, seed=self.args.seed)
-        loader = torch.utils.data.DataLoader(self.train_dataset, batch_sampler=batches, collate_fn=self.data_collator)
+        self.sampler = TokenBudgetBatches(
+            self.train_dataset["length"], batch_tokens=self.batch_tokens, seed=self.args.seed
+        )
+        loader = DataLoader(self.train_dataset, batch_sampler=self.sampler, collate_fn=self.data_collator)
         return self.accelerator.prepare(loader)
+
+    def _shared_out(self):
+        if self.batch_tokens is not None:
+            raise ValueError(
+                f"batch_tokens needs one process, found {self.args.world_size}: each would get a part of a batch; give "
+                "a batch_size instead"
+            )
+        # Trainer would give each process batches of its own, and so make the step's batch larger with their number
+        return DataLoader(
+            self.train_dataset,
+            batch_size=self.args.train_batch_size,
+            sampler=self._get_train_sampler(),
+            collate_fn=ShareOut(self.data_collator, rank=self.args.process_index, count=self.args.world_size),
+        )
 
     def _end_generation(self):
         if self.generations:
@@ -302,20 +354,40 @@ class DistillationTrainer(Trainer):
         seen = mask_tokens(inputs, self.token_masking, self.processing_class) if model.training else inputs
         student = span_logits(model, seen)
         teacher, compared = (None, None) if self.teacher is None else self._ask_teacher(inputs)
+        share = inputs.get("share", 1.0)
         loss, parts = distillation_loss(
-            student, teacher, inputs["start_positions"], inputs["end_positions"], self.method, compared
+            student,
+            teacher,
+            inputs["start_positions"],
+            inputs["end_positions"],
+            self.method,
+            compared=compared,
+            batch_mean=lambda values: self._mean_of_processes(values.mean() * share),
         )
-        self._parts.append(parts)
+        refuse_bad_loss(
+            loss,
+            parts,
+            step=self.state.global_step + 1,
+            ids=[self.ids[index] for index in inputs["example"].tolist()],
+            learning_rate=self._get_learning_rate(),
+        )
+        loss = loss * share
+        self._parts.append({name: value * share for name, value in parts.items()})
         return (loss, {"start_logits": student[0], "end_logits": student[1]}) if return_outputs else loss
+
+    def _mean_of_processes(self, value):
+        return value if self.args.world_size == 1 else self.accelerator.reduce(value, reduction="mean")
 
     def log(self, logs, start_time=None):
         """Adds the generation and the means of ce, kl and coefficient since the last entry."""
+        if "grad_norm" in logs:
+            self.vanishing.check(logs["grad_norm"], step=self.state.global_step)
         if "loss" in logs and self._parts:
             logs = {**logs, "generation": len(self.generations)}
             for name in self._parts[0]:
                 mean = torch.stack([parts[name].float() for parts in self._parts]).mean()
                 # over all processes, as Trainer's own loss is
-                logs[name] = float(self.accelerator.reduce(mean, reduction="mean"))
+                logs[name] = float(self._mean_of_processes(mean))
             self._parts.clear()
         super().log(logs, start_time)
 
@@ -341,6 +413,7 @@ def train_reader(
     steps=None,
     first_teacher=None,
     teacher_questions=None,
+    checkpoints=None,
     **options,
 ):
     """Train a reader on examples, by cross-entropy or by self-distillation.
@@ -356,6 +429,8 @@ def train_reader(
         steps: optimiser steps, shared out among the generations, in place of `optimisation.epochs`.
         first_teacher: model that teaches generation 1; None: a copy of `model` as it starts.
         teacher_questions: the question that the teacher reads for each example; None: what the student reads.
+        checkpoints: (facts) -> `checkpoints.RunCheckpoints` of the training that these facts describe, to go on from
+            and to write to; None keeps none.
         options: logits_folder, teacher_in_step and batch_tokens of `DistillationTrainer`.
 
     Returns:
@@ -363,11 +438,13 @@ def train_reader(
         learning_rate, grad_norm), and `DistillationTrainer.generations`.
 
     Raises:
-        ValueError: no examples; epochs or steps that the generations do not divide; another number of questions than
-            of examples.
+        DataError: no examples, windows longer than the model, a loss or gradient that is no number.
+        ValueError: epochs or steps that the generations do not divide; another number of questions than of examples.
+        TrainingStopped: SIGTERM or Ctrl-C, after a checkpoint.
     """
     if not examples:
-        raise ValueError("no training examples; is the sampled set empty?")
+        raise DataError("no training examples; is the sampled set empty?")
+    refuse_long_windows(model, features.max_length)
     if steps is None and optimisation.epochs % generations:
         raise ValueError(f"{optimisation.epochs} epochs cannot be shared out among {generations} generations")
     if steps is not None and steps < generations:
@@ -388,8 +465,6 @@ def train_reader(
         adam_beta2=optimisation.beta2,
         max_grad_norm=1.0,
         bf16=optimisation.bf16,
-        # bfloat16 runs on a CPU, too, but must be asked for; a GPU is found by itself
-        use_cpu=optimisation.bf16 and not torch.cuda.is_available(),
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no",
@@ -397,6 +472,8 @@ def train_reader(
         remove_unused_columns=False,
         seed=seed,
         dataloader_pin_memory=False,
+        # a CPU must be asked for, for bfloat16 as for several processes; a GPU is found by itself
+        use_cpu=(optimisation.bf16 or count() > 1) and not torch.cuda.is_available(),
         disable_tqdm=True,
     )
     data = training_features(tokenizer, examples, features)
@@ -404,6 +481,25 @@ def train_reader(
         columns, _ = parallel_view.teacher_columns(tokenizer, examples, teacher_questions, features)
         for name, values in columns.items():
             data = data.add_column(name, values)
+    kept = checkpoints and checkpoints(
+        {
+            "start": weights_hash(model),
+            "data": data_hash(examples),
+            "features": features,
+            "optimisation": optimisation,
+            "method": replace(method, label=""),  # what it is called changes nothing
+            "generations": generations,
+            "seed": seed,
+            "steps": steps,
+            "first_teacher": first_teacher and weights_hash(first_teacher),
+            "teacher_questions": teacher_questions and data_hash(teacher_questions),
+            # where logits lie changes nothing
+            "options": {name: value for name, value in options.items() if name != "logits_folder"},
+            "threads": torch.get_num_threads(),
+            "processes": count(),
+            "device": "cuda" if torch.cuda.is_available() else "cpu",
+        }
+    )
     trainer = DistillationTrainer(
         model=model,
         args=arguments,
@@ -415,6 +511,8 @@ def train_reader(
         generation_steps=None if steps is None else {steps * done // generations for done in range(generations)},
         first_teacher=first_teacher,
         token_masking=optimisation.token_masking,
+        ids=[example.id for example in examples],
+        checkpoints=kept,
         **options,
     )
     show_progress(trainer, method.label)

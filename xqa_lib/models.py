@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
@@ -22,7 +21,9 @@ from transformers import (
 )
 
 from .errors import DataError
+from .files import read_whole
 
+SETTINGS = 16 * 2**20  # bytes of a model's configuration
 SPECIAL_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 
 
@@ -156,8 +157,9 @@ def load_reader(source, *, seed=None):
             source, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    # RuntimeError: weights of another shape than the configuration's; SafetensorError: a file cut off
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    # Of anything: weights of another shape than the configuration's, a file cut off, a tokenizer.json that is none
+    # (tokenizers raises plain Exceptions), a configuration with texts for numbers.
+    except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"{source}: not a model that can be loaded: {reason}") from error
     # the answer layer is all that an encoder may lack; anything else would be random numbers in silence
@@ -170,25 +172,28 @@ def load_reader(source, *, seed=None):
             f"{source}: the tokenizer has {len(tokenizer)} pieces, the model only "
             f"{model.get_input_embeddings().num_embeddings}; they do not belong together"
         )
+    wrong = next((name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()), None)
+    if wrong:
+        raise DataError(f"{source}: the weights {wrong} hold numbers that are none (NaN or infinite); train it again")
     if not tokenizer.is_fast:
         raise DataError(f"{source}: its tokenizer gives no character offsets; a folder with tokenizer.json is needed")
     return model.eval(), tokenizer
 
 
 def _refuse_unsafe(folder):
-    config = folder / "config.json"
-    if not config.is_file():
+    if not (folder / "config.json").is_file():
         raise DataError(f"{folder}: no config.json; expected a folder written by save_pretrained")
-    try:
-        settings = json.loads(config.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{config}: not valid JSON: {error}") from None
-    if not isinstance(settings, dict):
-        raise DataError(f"{config}: expected a JSON object, got a {type(settings).__name__}")
-    if "auto_map" in settings:
-        raise DataError(
-            f"{config}: the model asks for code of its own (auto_map), which is never run; use a built-in type"
-        )
+    for config in sorted(folder.glob("*config.json")):  # the tokenizer's, too
+        try:
+            settings = json.loads(read_whole(config, limit=SETTINGS).decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{config}: not valid JSON: {' '.join(str(error).split())}") from None
+        if not isinstance(settings, dict):
+            raise DataError(f"{config}: expected a JSON object, got a {type(settings).__name__}")
+        if "auto_map" in settings:
+            raise DataError(
+                f"{config}: the model asks for code of its own (auto_map), which is never run; use a built-in type"
+            )
     # without them transformers makes up an empty vocabulary, or guesses how text is cut
     absent = [name for name in ("tokenizer.json", "tokenizer_config.json") if not (folder / name).is_file()]
     if absent:
@@ -200,6 +205,18 @@ def _refuse_unsafe(folder):
         raise DataError(
             f"{folder}: no safetensors weights"
             + (f" but {found}: pickled weights are refused, convert them to model.safetensors" if found else "")
+        )
+
+
+def refuse_long_windows(model, max_length):
+    """Raise a DataError if windows of `max_length` tokens do not fit the model's positions."""
+    limit = getattr(model.config, "max_position_embeddings", None)
+    # these number positions from the padding's index on
+    offset = 2 if model.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+    if limit is not None and max_length > limit - offset:
+        raise DataError(
+            f"features.max_length is {max_length} tokens, the model has {limit - offset} positions; lower "
+            "features.max_length, or take a model with more"
         )
 
 

@@ -1,13 +1,17 @@
 """Run a notebook with papermill, strictly: undeclared parameters are errors, the page appears whole or not at all."""
 
 import contextlib
+import os
 import re
+import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from .errors import DataError
 from .files import write_text
+from .processes import TRAINING
 
 
 @contextlib.contextmanager
@@ -70,15 +74,8 @@ def execute(name, output, parameters):
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}-") as folder:
         page = Path(folder).absolute() / output.name  # papermill writes it from the kernel's folder
         try:
-            papermill.execute_notebook(
-                str(source),
-                str(page),
-                parameters={key: _value(value) for key, value in parameters.items()},
-                kernel_name="python3",
-                progress_bar=False,
-                stderr_file=sys.stderr,
-                cwd=str(FOLDER.parent),
-            )
+            with _signals_reach_the_training(Path(folder).absolute() / "training-process"):
+                _run(source, page, parameters)
         except papermill.PapermillExecutionError as error:
             page.replace(failed)
             raise DataError(
@@ -89,6 +86,47 @@ def execute(name, output, parameters):
             raise DataError(f"{source.name}: its kernel died; is there too little memory? (see {failed})") from None
         write_text(output, nbformat.writes(_page(nbformat.read(page, as_version=4))) + "\n")
     failed.unlink(missing_ok=True)
+
+
+def _run(source, page, parameters):
+    papermill.execute_notebook(
+        str(source),
+        str(page),
+        parameters={key: _value(value) for key, value in parameters.items()},
+        kernel_name="python3",
+        progress_bar=False,
+        stderr_file=sys.stderr,
+        cwd=str(FOLDER.parent),
+    )
+
+
+@contextlib.contextmanager
+def _signals_reach_the_training(process_file):
+    """Pass SIGTERM and Ctrl-C on to a training in the kernel, which then writes a checkpoint and ends its cell.
+
+    The kernel is in a session of its own, so that neither would reach it. Where nothing is being trained they end the
+    notebook as usual.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Python leaves signals to the main thread
+        yield
+        return
+
+    def pass_on(number, frame):
+        try:
+            os.kill(int(process_file.read_text()), signal.SIGTERM)
+        except (OSError, ValueError):
+            raise KeyboardInterrupt from None
+
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, pass_on) for number in signals}
+    outer = os.environ.get(TRAINING)
+    os.environ[TRAINING] = str(process_file)  # the kernel inherits it
+    try:
+        yield
+    finally:
+        os.environ.pop(TRAINING) if outer is None else os.environ.update({TRAINING: outer})
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
 
 
 def _plain(text):

@@ -5,6 +5,8 @@ composition of them, the active one, that DVC watches key by key. Every key's me
 the field of its dataclass; `conf/` says why a profile has its value.
 """
 
+import re
+import reprlib
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -12,13 +14,25 @@ from typing import Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from . import languages
+from . import files, languages
 from .errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent  # of the repository: folders of a study are relative to it
 CONF = ROOT / "conf"
 PROFILES = ("embedded", "xquad", "paper")
 SIZES = ("full", "smoke")
+LARGEST = 2**20  # bytes of a parameter file
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's safe loader, but a key that stands twice is refused instead of one of its values being dropped."""
+
+    def construct_mapping(self, node, deep=False):
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {repeated!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep=deep)
 
 
 def _check(condition, message):
@@ -111,7 +125,7 @@ class Encoder:
             0 < self.mask_probability < 1, f"encoder.mask_probability must be in (0, 1), got {self.mask_probability}"
         )
         _check(0 <= self.dropout < 1, f"encoder.dropout must be in [0, 1), got {self.dropout}")
-        _check(self.learning_rate > 0, f"encoder.learning_rate must be > 0, got {self.learning_rate}")
+        _check(0 < self.learning_rate < float("inf"), f"encoder.learning_rate must be > 0, got {self.learning_rate}")
 
 
 @dataclass(frozen=True)
@@ -130,7 +144,7 @@ class Optimisation:
     seed: int
 
     def __post_init__(self):
-        _check(self.learning_rate > 0, f"learning_rate must be > 0, got {self.learning_rate}")
+        _check(0 < self.learning_rate < float("inf"), f"learning_rate must be > 0, got {self.learning_rate}")
         _check(
             min(self.epochs, self.batch_size, self.accumulation) >= 1,
             f"epochs, batch_size and accumulation must be >= 1, got {self.epochs}, {self.batch_size} and "
@@ -282,6 +296,8 @@ class Params:
     study: str  # names the study's stages in dvc.lock
     paths: Paths
     threads: int  # of the CPU in training and evaluation: results repeat bit by bit for the same number; 0 = all cores
+    processes: int  # that share out the training of a student on this machine (one for each GPU, say); see docs/
+    checkpoint_minutes: float  # between checkpoints of a training; 0: at every step. No result depends on it
     seeds: list[int]
     data: Data
     features: Features
@@ -302,7 +318,22 @@ class Params:
         _check(self.size in SIZES, f"unknown size {self.size!r}: expected one of {', '.join(SIZES)}")
         _check_distinct(self.seeds, "seeds")
         _check(self.threads >= 0, f"threads must be >= 0, got {self.threads}")
+        _check(self.processes >= 1, f"processes must be >= 1, got {self.processes}")
+        _check(
+            0 <= self.checkpoint_minutes < float("inf"),
+            f"checkpoint_minutes must be >= 0 and finite, got {self.checkpoint_minutes}",
+        )
         _check(min(self.seeds) >= 0, f"seeds must be >= 0, got {self.seeds}")
+        sections = {
+            name: getattr(self, name).seed for name in ("data", "encoder", "curriculum", "reader", "distillation")
+        }
+        for name, seed in [*sections.items(), *(("seeds", seed) for seed in self.seeds)]:
+            _check(0 <= seed < 2**32, f"{name}: a seed must be at least 0 and less than 2**32, got {seed}")
+        for name in self.methods:
+            # they name folders and stages
+            _check(
+                re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name), f"methods: {name!r} is no name for a folder; use letters"
+            )
         _check(
             self.generations >= 1 and self.distillation.epochs % self.generations == 0,
             f"distillation.epochs {self.distillation.epochs} must be a multiple of generations {self.generations}",
@@ -344,11 +375,16 @@ class Params:
         return asdict(self)
 
 
+def _shown(value):
+    """A value for a message, cut: a few aliases in YAML make a value whose whole text would fill the memory."""
+    return reprlib.repr(value)
+
+
 def _build(kind, value, place):
     """`value` (from YAML) as `kind`: a dataclass, a list or dict of something, or a plain type. Names bad places."""
     origin = get_origin(kind)
     if is_dataclass(kind):
-        _check(isinstance(value, dict), f"{place or 'parameters'}: expected a mapping, got {value!r}")
+        _check(isinstance(value, dict), f"{place or 'parameters'}: expected a mapping, got {_shown(value)}")
         hints = get_type_hints(kind)
         known = [f.name for f in fields(kind)]
         dot = f"{place}." if place else ""
@@ -368,16 +404,16 @@ def _build(kind, value, place):
         (kind,) = [arg for arg in get_args(kind) if arg is not type(None)]
         return _build(kind, value, place)
     if origin is list:
-        _check(isinstance(value, list), f"{place}: expected a list, got {value!r}")
+        _check(isinstance(value, list), f"{place}: expected a list, got {_shown(value)}")
         return [_build(get_args(kind)[0], item, f"{place}[{i}]") for i, item in enumerate(value)]
     if origin is dict:
-        _check(isinstance(value, dict), f"{place}: expected a mapping, got {value!r}")
+        _check(isinstance(value, dict), f"{place}: expected a mapping, got {_shown(value)}")
         return {str(key): _build(get_args(kind)[1], item, f"{place}.{key}") for key, item in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     # YAML 1.1 reads 3e-5 as a string; say so rather than train with a string
     hint = " (write 3.0e-5, not 3e-5)" if kind is float and isinstance(value, str) else ""
-    _check(type(value) is kind, f"{place}: expected {kind.__name__}, got {value!r}{hint}")
+    _check(type(value) is kind, f"{place}: expected {kind.__name__}, got {_shown(value)}{hint}")
     return value
 
 
@@ -420,13 +456,14 @@ def load_params(source):
             f"{source}: no such parameter file, nor one of the profiles {', '.join(PROFILES)} (as in paper/smoke)",
         )
         try:
-            text = path.read_text(encoding="utf-8")
+            text = files.read_whole(path, limit=LARGEST).decode("utf-8")
         except UnicodeDecodeError as error:
             raise DataError(f"{source}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     try:
-        loaded = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
+        loaded = yaml.load(text, Loader=_UniqueKeys)  # a safe loader
+    # ValueError: for instance a date that is none, or a number of thousands of digits
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        raise DataError(f"{source}: not valid YAML: {' '.join(str(error).split())[:300]}") from None
     try:
         return _build(Params, loaded, "")
     except DataError as error:

@@ -110,14 +110,17 @@ def answer(model, question, context, *, n_best=1):
     limit = getattr(reader.config, "max_position_embeddings", 512)
     padding_offset = 2 if reader.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
     max_length = min(384, tokenizer.model_max_length, limit - padding_offset)
-    windows = encode_pairs(
-        tokenizer,
-        [question],
-        [context],
-        max_length=max_length,
-        stride=max(1, max_length // 3),
-        max_question_length=max(1, max_length // 6),
-    )
+    try:
+        windows = encode_pairs(
+            tokenizer,
+            [question],
+            [context],
+            max_length=max_length,
+            stride=max(1, max_length // 3),
+            max_question_length=max(1, max_length // 6),
+        )
+    except ValueError as error:  # a model with hardly any positions, or a tokenizer that is not a reader's
+        raise DataError(f"{model}: cannot read with this model: {error}") from None
     start, end = window_logits(reader, windows, batch_size=32)
     # a candidate's probability is its share among at least 20, not among the few that are asked for
     return best_answers(windows, start, end, [context], n_best=max(n_best, 20))[0][:n_best]

@@ -3,13 +3,32 @@
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
+from transformers import DataCollatorForLanguageModeling, TrainingArguments
 
 from .batching import ShuffledLengthGroups
+from .checkpoints import ResumableTrainer, data_hash
+from .models import weights_hash
+from .numerics import refuse_bad_loss
 from .progress import show_progress
 
 
-class MaskedLanguageModelTrainer(Trainer):
+class MaskedBatches(DataCollatorForLanguageModeling):
+    """Masks drawn for each batch from the seed and the batch's number alone.
+
+    Batches are fetched ahead of the step that uses them, so that masks from one running generator could not be drawn
+    again by a training that goes on from a checkpoint.
+    """
+
+    batches = 0  # how many were made, in all epochs together
+
+    def torch_call(self, examples):
+        state = np.random.SeedSequence([self.seed, self.batches]).generate_state(1, np.uint64)
+        self.generator = torch.Generator().manual_seed(int(state[0]))
+        self.batches += 1
+        return super().torch_call(examples)
+
+
+class MaskedLanguageModelTrainer(ResumableTrainer):
     """Computes the vocabulary scores at the masked positions only.
 
     The loss is the same as scoring every token and ignoring most of them, but for a small encoder the vocabulary
@@ -18,7 +37,12 @@ class MaskedLanguageModelTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset=None):
         lengths = self.train_dataset["length"]
-        return ShuffledLengthGroups(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+        self.sampler = ShuffledLengthGroups(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+        return self.sampler
+
+    def restore(self, state, folder):
+        super().restore(state, folder)
+        self.data_collator.batches = self.state.global_step
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         labels = inputs.pop("labels")
@@ -28,10 +52,11 @@ class MaskedLanguageModelTrainer(Trainer):
         scores = model.cls(hidden[masked])
         loss = torch.nn.functional.cross_entropy(scores.float(), labels[masked], reduction="sum")
         loss = loss / masked.sum().clamp(min=1)
+        refuse_bad_loss(loss, {}, step=self.state.global_step + 1, ids=[], learning_rate=self._get_learning_rate())
         return (loss, {"logits": scores}) if return_outputs else loss
 
 
-def pretrain(model, tokenizer, texts, *, encoder, output_dir):
+def pretrain(model, tokenizer, texts, *, encoder, output_dir, checkpoints=None):
     """Train `model` on `texts` for `encoder.steps` steps; masked tokens only, no next-sentence task.
 
     Args:
@@ -39,6 +64,7 @@ def pretrain(model, tokenizer, texts, *, encoder, output_dir):
         texts: list of strings; each is cut into pieces of at most `encoder.sequence_length` tokens.
         encoder: `params.Encoder` (steps, batch size, learning rate, mask probability, seed).
         output_dir: a scratch folder for the trainer; nothing is saved in it.
+        checkpoints: as of `distillation.train_reader`.
 
     Returns:
         The trainer's log: list of {"step", "loss", "learning_rate", ...}.
@@ -67,12 +93,22 @@ def pretrain(model, tokenizer, texts, *, encoder, output_dir):
         dataloader_pin_memory=False,
         disable_tqdm=True,
     )
+    kept = checkpoints and checkpoints(
+        {
+            "start": weights_hash(model),
+            "data": data_hash(ids),
+            "encoder": encoder,
+            "threads": torch.get_num_threads(),
+            "device": "cuda" if torch.cuda.is_available() else "cpu",
+        }
+    )
     trainer = MaskedLanguageModelTrainer(
         model=model,
         args=arguments,
         train_dataset=dataset,
-        data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=encoder.mask_probability),
+        data_collator=MaskedBatches(tokenizer, mlm_probability=encoder.mask_probability, seed=encoder.seed),
         processing_class=tokenizer,
+        checkpoints=kept,
     )
     show_progress(trainer, "masked-language model")
     trainer.train()

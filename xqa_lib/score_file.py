@@ -1,11 +1,10 @@
 """Scoring a file of predictions against a file of gold answers: what `python -m xqa_lib evaluate` does."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import metrics, squad_format
+from . import files, metrics, squad_format
 from .errors import DataError
 
 
@@ -92,10 +91,10 @@ def read_predictions(path):
         DataError: not a JSON object of strings, or an id that occurs twice.
     """
     try:
-        raw = Path(path).read_bytes()
+        raw = files.read_whole(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the path") from None
-    predictions = squad_format.parse_json(raw, str(path), object_pairs_hook=_unique_keys)
+    predictions = squad_format.parse_json(raw, str(path), object_pairs_hook=squad_format.unique_keys)
     if not isinstance(predictions, dict):
         raise DataError(
             f"{path}: expected a JSON object with a text for each question id, found "
@@ -132,18 +131,6 @@ def _context_language(gold, given, warnings):
             f"{language!r}; use --metric squad for other languages"
         )
     return language
-
-
-def _unique_keys(pairs):
-    seen = dict(pairs)
-    if len(seen) < len(pairs):
-        counts = Counter(key for key, _ in pairs)
-        repeated = next(key for key, count in counts.items() if count > 1)
-        raise DataError(
-            f"expected each key once in an object, found {squad_format.quote(repeated)} more than once; "
-            "keep one prediction for each id"
-        )
-    return seen
 
 
 def _compare_ids(examples, predictions, gold, path, warnings):

@@ -12,8 +12,8 @@ import itertools
 import json
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 from . import files
 from .errors import DataError
@@ -110,7 +110,7 @@ def parse_squad(
         DataError: as `read_squad`.
     """
     examples = []
-    document = parse_json(raw, source)
+    document = parse_json(raw, source, object_pairs_hook=unique_keys)
     for item in _walk(
         document,
         question_lang=question_lang,
@@ -131,7 +131,7 @@ def parse_squad(
 def problems(path, *, require_answers=True):
     """Yield every problem of a file, one line each, in the order of the file; nothing if it is good."""
     try:
-        document = parse_json(_read_bytes(path), str(path))
+        document = parse_json(_read_bytes(path), str(path), object_pairs_hook=unique_keys)
     except DataError as error:
         yield str(error)
         return
@@ -218,6 +218,18 @@ def parse_json(raw, source, *, object_pairs_hook=None):
         raise DataError(f"{source}: expected JSON, found a value that cannot be read ({error})") from None
 
 
+def unique_keys(pairs):
+    """A hook for `parse_json` that refuses a repeated key, of which JSON would silently take the last."""
+    seen = dict(pairs)
+    if len(seen) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        repeated = next(key for key, count in counts.items() if count > 1)
+        raise DataError(
+            f"expected each key once in an object, found {quote(repeated)} more than once; keep one of them"
+        )
+    return seen
+
+
 def quote(text, limit=60):
     """A text for a message: in double quotes on one line, cut to `limit` characters, unprintable ones escaped."""
     if len(text) > limit:
@@ -228,7 +240,7 @@ def quote(text, limit=60):
 
 def _read_bytes(path):
     try:
-        return Path(path).read_bytes()
+        return files.read_whole(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the path") from None
 

@@ -8,13 +8,15 @@ takes seconds).
 import hashlib
 import json
 import shutil
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from . import evaluation, preparation, sampling
+from . import evaluation, preparation, processes, sampling
 from .errors import DataError
-from .files import atomic_folder, write_json, write_text
+from .files import atomic_folder, remove_leftovers, scratch_folder, write_json, write_text
 from .params import Method
 from .run_record import recorded
 
@@ -44,6 +46,11 @@ def scores_file(params, system):
     return params.runs_folder / "scores" / f"{system}.csv"
 
 
+def checkpoints_folder(params, result):
+    """Where the trainings of a result (a folder below `runs`) keep checkpoints: no output of a stage, DVC leaves it."""
+    return params.runs_folder / "checkpoints" / "-".join(result.relative_to(params.runs_folder).parts)
+
+
 def system_name(method, seed):
     """What a trained system is called in files: "<method>-seed-<seed>"; `ZERO_SHOT` for the untrained reader."""
     return method if method == ZERO_SHOT else f"{method}-seed-{seed}"
@@ -65,7 +72,7 @@ def train_encoder(params):
     Returns:
         (log, facts): DataFrame step, loss, ...; dict with tokens per text, vocabulary, parameters, held-out accuracy.
     """
-    from . import models, pretraining
+    from . import checkpoints, models, pretraining
 
     folder = encoder_folder(params)
     if params.encoder.pretrained:
@@ -82,14 +89,22 @@ def train_encoder(params):
     train = [line for lines in text.values() for line in lines[: max(1, len(lines) - 20)]]
     held_out = [line for lines in text.values() for line in lines[max(1, len(lines) - 20) :]]
     with (
-        atomic_folder(folder) as out,
+        checkpoints.kept(checkpoints_folder(params, folder), minutes=params.checkpoint_minutes) as kept,
+        _result(folder) as out,
         recorded(out / "run.json", inputs=inputs, encoder=vars_of(params.encoder)) as record,
     ):
         tokenizer = models.train_tokenizer(
             train, vocabulary_size=params.encoder.vocabulary_size, max_length=params.encoder.max_positions
         )
         model = models.new_encoder(tokenizer, params.encoder)
-        log = pretraining.pretrain(model, tokenizer, train, encoder=params.encoder, output_dir=out / "trainer")
+        log = pretraining.pretrain(
+            model,
+            tokenizer,
+            train,
+            encoder=params.encoder,
+            output_dir=out / "trainer",
+            checkpoints=partial(kept.phase, "pretraining"),
+        )
         shutil.rmtree(out / "trainer", ignore_errors=True)
         model.save_pretrained(out)
         tokenizer.save_pretrained(out)
@@ -243,6 +258,8 @@ def train_student(params, method, seed):
         DataFrame of the training log, one row per optimiser step, with generation, ce, kl and coefficient.
     """
     settings = params.method(method)
+    if params.processes > 1 and processes.count() == 1:
+        return _train_student_in_processes(params, method, seed)
     table = pd.read_csv(sampled_file(params, seed), dtype=str, keep_default_na=False).astype({"ntl": int})
     parallel = preparation.read_parallel(params)
     return _train(
@@ -255,6 +272,15 @@ def train_student(params, method, seed):
         seed=seed,
         inputs=[sampled_file(params, seed)],
     )
+
+
+def _train_student_in_processes(params, method, seed):
+    """Hand over to `torchrun`, and read the log of what it trained."""
+    with scratch_folder() as folder:
+        write_json(folder / "params.yaml", params.as_dict())  # JSON is YAML
+        command = ["--params", str(folder / "params.yaml"), "--method", method, "--seed", str(seed)]
+        processes.train_in(params.processes, command)
+    return pd.read_csv(student_folder(params, method, seed) / "training_log.csv")
 
 
 def loss_terms(log):
@@ -284,11 +310,12 @@ def teachers_are_former_students(params, method, seed):
 
 def _train(params, folder, *, source, phases, method, generations, seed, inputs):
     """Train the model of `source` through phases (name, examples, `params.Optimisation`) and save it to `folder`."""
-    from . import distillation, models
+    from . import checkpoints, distillation, models
 
     use_threads(params)
     with (
-        atomic_folder(folder) as out,
+        checkpoints.kept(checkpoints_folder(params, folder), minutes=params.checkpoint_minutes) as kept,
+        _result(folder) as out,
         recorded(
             out / "run.json",
             inputs=inputs,
@@ -313,6 +340,7 @@ def _train(params, folder, *, source, phases, method, generations, seed, inputs)
                 seed=seed,
                 output_dir=out / "trainer",
                 logits_folder=params.runs_folder / "teacher-logits",
+                checkpoints=partial(kept.phase, name),
             )
             logs.append(pd.DataFrame(log).assign(phase=name))
         shutil.rmtree(out / "trainer", ignore_errors=True)
@@ -323,6 +351,18 @@ def _train(params, folder, *, source, phases, method, generations, seed, inputs)
         log["step"] = range(1, len(log) + 1)  # one row per optimiser step, through all phases
         write_text(out / "training_log.csv", log.to_csv(index=False, lineterminator="\n"))
     return log
+
+
+@contextmanager
+def _result(folder):
+    """`atomic_folder`; of several processes the first one alone writes it, the others' goes nowhere."""
+    if not processes.is_first():
+        with scratch_folder() as out:
+            yield out
+        return
+    remove_leftovers(folder)  # of a killed training; no other is running, for the checkpoints are locked
+    with atomic_folder(folder) as out:
+        yield out
 
 
 def evaluate_system(params, method, seed):

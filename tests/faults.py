@@ -1,0 +1,292 @@
+"""Trainings that are killed: a tiny run in a process of its own that ends itself with SIGKILL at a chosen moment.
+
+A moment is (point, n): the n-th time that the run comes to a point of `POINTS`. The process is forked, so that a run
+takes a second. `make faults` runs them all and prints what became of them; `tests/test_checkpoints.py` runs a few.
+"""
+
+import functools
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import BertConfig, BertForQuestionAnswering, Trainer
+
+from xqa_lib import checkpoints, coefficients, distillation, files, models, pretraining, processes, stored_logits
+from xqa_lib.params import Features, load_params
+from xqa_lib.squad_format import Answer, Example
+
+PROFILE = load_params("embedded/smoke")
+METHOD = replace(
+    PROFILE.methods["skd"],
+    coefficient="windowed_reciprocal_rank",
+    weighting="batch",
+    temperature=2.0,
+    direction="forward",
+    alpha_ce=1.0,
+    k=10,
+    window=5,
+)
+RUN = replace(
+    PROFILE.distillation,
+    epochs=3,
+    batch_size=3,
+    accumulation=2,
+    learning_rate=0.01,
+    warmup=0.1,
+    dropout=0.2,
+    beta2=0.99,
+    bf16=False,
+)
+FEATURES = Features(max_length=40, stride=10, max_question_length=16)
+ENCODER = replace(PROFILE.encoder, steps=14, batch_size=4, sequence_length=16, dropout=0.1, learning_rate=0.01)
+CITIES = ("Rome", "Paris", "北京", "Oslo")
+
+
+def examples(count=22):
+    """Questions about paragraphs of one to three sentences; 22 of them: every epoch ends with half a step."""
+    found = []
+    for number in range(count):
+        city = CITIES[number % 4]
+        context = f"Anna was born in {city}." + " She was a painter." * (number % 3)
+        question = "Where was Anna born?" if number % 2 else "Where?"
+        found.append(Example(f"q{number}", question, context, (Answer(city, 17),), "Anna", "en", "en"))
+    return found
+
+
+@functools.cache
+def tokenizer():
+    texts = [example.context + example.question for example in examples()]
+    return models.train_tokenizer(texts * 3, vocabulary_size=90, max_length=64)
+
+
+def reader(dropout=0.2):
+    torch.manual_seed(0)
+    return BertForQuestionAnswering(
+        BertConfig(
+            vocab_size=len(tokenizer()),
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=64,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+            initializer_range=0.3,
+        )
+    )
+
+
+def distil(folder, *, minutes=0, method=METHOD, run=RUN, seed=3):
+    """Train; the outcome, as JSON values, is everything that must not depend on when it was killed."""
+    model = reader()
+    with checkpoints.kept(folder / "checkpoints", minutes=minutes, wait_s=20) as kept:
+        log, generations = distillation.train_reader(
+            model,
+            tokenizer(),
+            examples(),
+            features=FEATURES,
+            optimisation=run,
+            method=method,
+            generations=3,
+            seed=seed,
+            output_dir=folder / "trainer",
+            checkpoints=lambda facts: kept.phase("training", facts),
+        )
+        outcome = {"weights": models.weights_hash(model), "log": log, "generations": generations}
+        with files.atomic_folder(folder / "result") as out:
+            save_file({name: value.clone() for name, value in model.state_dict().items()}, out / "model.safetensors")
+            files.write_json(out / "outcome.json", outcome)
+    return outcome
+
+
+def without_dropout(folder):
+    """Train without dropout, whose draws differ between one process and two; the folder then has outcome.json."""
+    model = reader(dropout=0.0)
+    with checkpoints.kept(folder / "checkpoints", minutes=1000) as kept:
+        log, generations = distillation.train_reader(
+            model,
+            tokenizer(),
+            examples(),
+            features=FEATURES,
+            optimisation=replace(RUN, dropout=0.0, token_masking=0.0),
+            method=METHOD,
+            generations=3,
+            seed=3,
+            output_dir=folder / "trainer",
+            checkpoints=lambda facts: kept.phase("training", facts),
+        )
+    if processes.is_first():
+        outcome = {"weights": models.weights_hash(model), "log": log, "generations": generations}
+        files.write_json(folder / "outcome.json", outcome)
+    return folder
+
+
+def pretrain(folder, *, minutes=0):
+    """The same for masked-language modelling."""
+    encoder = replace(ENCODER, vocabulary_size=90, hidden_size=16, heads=2, layers=1, intermediate_size=32)
+    model = models.new_encoder(tokenizer(), replace(encoder, max_positions=64))
+    with checkpoints.kept(folder / "checkpoints", minutes=minutes, wait_s=20) as kept:
+        log = pretraining.pretrain(
+            model,
+            tokenizer(),
+            [example.context for example in examples()],
+            encoder=encoder,
+            output_dir=folder / "trainer",
+            checkpoints=lambda facts: kept.phase("pretraining", facts),
+        )
+        outcome = {"weights": models.weights_hash(model), "log": log, "generations": []}
+        with files.atomic_folder(folder / "result") as out:
+            files.write_json(out / "outcome.json", outcome)
+    return outcome
+
+
+# point -> (owner, name) of the function before whose n-th call the process is killed
+POINTS = {
+    "inside a step (student's forward pass)": (distillation, "span_logits"),
+    "inside a step (backward pass)": (torch.Tensor, "backward"),
+    "inside a step (optimiser)": (torch.optim.AdamW, "step"),
+    "teacher scoring (its pass over the data)": (stored_logits, "compute"),
+    "teacher scoring (coefficient)": (coefficients, "_right_by_rank"),
+    "generation boundary": (distillation.DistillationTrainer, "_end_generation"),
+    "generation boundary (teacher copied)": (distillation, "weights_hash"),
+    "writing a checkpoint (weights)": (Trainer, "_save_optimizer_and_scheduler"),
+    "writing a checkpoint (optimiser)": (Trainer, "_save_rng_state"),
+    "writing a checkpoint (teacher)": (checkpoints, "save_model"),
+    "writing a checkpoint (sums)": (checkpoints, "sha256_of"),
+    "writing a checkpoint (sync)": (os, "fsync"),
+    "writing a checkpoint (rename)": (Path, "rename"),
+    "removing an old checkpoint": (checkpoints.shutil, "rmtree"),
+    "writing the result": (files, "_full_disk_is_said"),
+}
+
+
+def kill_at(point, n):
+    """Arrange for this process to be killed at the n-th time, from 1, that it comes to `point`."""
+    owner, name = POINTS[point]
+    original = getattr(owner, name)
+    calls = 0
+
+    @functools.wraps(original)
+    def counting(*arguments, **options):
+        nonlocal calls
+        calls += 1
+        if calls == n:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **options)
+
+    setattr(owner, name, counting)
+
+
+def in_process(train, folder, moment=None, *, after=None):
+    """Run `train(folder)` in a forked process, killed at `moment` or `after` seconds.
+
+    Returns:
+        The signal that ended it, 0 if it finished.
+    """
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            if moment:
+                kill_at(*moment)
+            if after:
+                signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+                signal.setitimer(signal.ITIMER_REAL, after)
+            # the progress bar of many runs says nothing
+            os.dup2(os.open(folder.parent / f"{folder.name}.txt", os.O_CREAT | os.O_WRONLY | os.O_APPEND), 2)
+            train(folder)
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise RuntimeError((folder.parent / f"{folder.name}.txt").read_text(errors="replace")[-3000:])
+    return os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+
+
+def outcome(folder):
+    return json.loads((folder / "result" / "outcome.json").read_text(encoding="utf-8"))
+
+
+def moments(count, seed):
+    """`count` moments, drawn from the seed: every point first, then random ones."""
+    rng = random.Random(seed)
+    points = list(POINTS)
+    chosen = points + [rng.choice(points) for _ in range(max(0, count - len(points)))]
+    few = {"generation boundary": 3, "teacher scoring (its pass over the data)": 3, "writing the result": 1}
+    return [(point, rng.randint(1, few.get(point, 8))) for point in chosen[:count]]
+
+
+TRAININGS = {"self-distillation": distil, "masked-language model": pretrain}
+
+
+def survey(folder, *, count=26, timed=8, seed=1):
+    """Kill trainings and start them again; each must end as the one that was left alone.
+
+    Args:
+        count: kills of the self-distillation at `moments`; `timed`: of each training after random seconds, every other
+            one twice.
+
+    Yields:
+        (training, where it was killed, kills, starts, seconds, survived), one per run.
+    """
+    rng = random.Random(seed)
+    undisturbed, seconds = {}, {}
+    for name, train in TRAININGS.items():
+        begun = time.perf_counter()
+        calm = folder / name.replace(" ", "-")
+        calm.mkdir()
+        if in_process(train, calm) != 0:
+            raise RuntimeError(f"the undisturbed {name} did not finish")
+        undisturbed[name], seconds[name] = outcome(calm), time.perf_counter() - begun
+    # between the last step and the result: goes on to nothing but the result
+    ends = [("removing an old checkpoint", 30), ("writing the result", 1)]
+    plan = [("masked-language model", f"{point}, time {n}", [(point, n)]) for point, n in ends]
+    plan += [("self-distillation", f"{point}, time {n}", [(point, n)]) for point, n in moments(count, seed)]
+    for name in TRAININGS:
+        for index in range(timed):
+            after = [rng.uniform(0.02, 0.9) * seconds[name] for _ in range(1 + index % 2)]
+            plan.append((name, "after " + " and ".join(f"{value:.2f} s" for value in after), after))
+    for index, (name, where, kills) in enumerate(plan):
+        run = folder / f"run-{index}"
+        run.mkdir()
+        begun, killed, starts = time.perf_counter(), 0, 1
+        for kill in kills:
+            options = {"moment": kill} if isinstance(kill, tuple) else {"after": kill}
+            killed += in_process(TRAININGS[name], run, **options) == signal.SIGKILL
+            starts += 1
+        finished = in_process(TRAININGS[name], run) == 0
+        survived = finished and outcome(run) == undisturbed[name]
+        yield name, where, killed, starts, time.perf_counter() - begun, survived
+
+
+def main():
+    """Print the survey as a table; returns the exit status: 1 if anything was lost."""
+    torch.set_num_threads(1)
+    tokenizer()
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        print("| training | killed (SIGKILL) | kills | starts | seconds | same bits in the end |")
+        print("|---|---|---|---|---|---|")
+        for row in survey(Path(folder)):
+            rows.append(row)
+            name, where, killed, starts, seconds, survived = row
+            print(
+                f"| {name} | {where} | {killed} | {starts} | {seconds:.1f} | {'yes' if survived else 'NO'} |",
+                flush=True,
+            )
+    lost = sum(not row[-1] for row in rows)
+    print(f"\n{sum(row[2] for row in rows)} kills in {len(rows)} runs: {len(rows) - lost} survived, {lost} lost")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
