@@ -15,6 +15,8 @@ IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH" JUPYTER_PREFER_ENV_PATH=1
 
 export DVC_NO_ANALYTICS = 1
 export TOKENIZERS_PARALLELISM = false
+# Two threads that wait for each other in busy loops stall when anything else runs on the machine.
+export OMP_WAIT_POLICY = PASSIVE
 # Packages of another Python would take the place of those in .venv.
 unexport PYTHONPATH PYTHONHOME
 
