@@ -99,7 +99,7 @@ def test_help_of_a_command(run, name, expected):
     ("arguments", "expected"),
     [
         ([], "the following arguments are required: COMMAND"),
-        (["train"], "invalid choice: 'train'"),
+        (["fit"], "invalid choice: 'fit'"),
         (["check"], "the following arguments are required: FILE"),
         (["evaluate", "--gold", "g", "--metric", "squad"], "the following arguments are required: --predictions"),
         (

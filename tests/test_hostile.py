@@ -337,10 +337,10 @@ def test_a_bomb_of_aliases_is_refused_in_a_line(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("threads: 1", "threads: 1\nthreads: 2", "the key 'threads' stands twice"),
+        ("threads: 2", "threads: 2\nthreads: 2", "the key 'threads' stands twice"),
         ("learning_rate: 0.001", "learning_rate: .inf", "learning_rate must be > 0, got inf"),
         ("temperature: 2.0", "temperature: 0.0", "temperature must be > 0, got 0.0"),
-        ("seed: 13", "seed: 4294967296", "data: a seed must be at least 0 and less than 2**32, got 4294967296"),
+        ("  seed: 1\n", "  seed: 4294967296\n", ": a seed must be at least 0 and less than 2**32, got 4294967296"),
         ("  ce:\n", "  ../../ce:\n", "methods: '../../ce' is no name for a folder; use letters"),
         ("processes: 1", "processes: 0", "processes must be >= 1, got 0"),
         ("checkpoint_minutes: 5.0", "checkpoint_minutes: .nan", "checkpoint_minutes must be >= 0 and finite, got nan"),
