@@ -268,6 +268,22 @@ def survey(folder, *, count=26, timed=8, seed=1):
         yield name, where, killed, starts, time.perf_counter() - begun, survived
 
 
+def compare_threads():
+    """Print how far the logs of one and of two threads are apart; each is run twice, which must give the same bits."""
+    with tempfile.TemporaryDirectory(prefix="threads-") as folder:
+        found = {}
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            first, again = (distil(Path(folder) / f"{threads}-{run}", minutes=1000) for run in range(2))
+            print(f"{threads} threads, twice: {'the same bits' if first == again else 'OTHER BITS'}")
+            found[threads] = first
+    one, two = found[1], found[2]
+    names = ("loss", "ce", "kl", "coefficient", "grad_norm")
+    largest = max(abs(a[name] - b[name]) for a, b in zip(one["log"], two["log"], strict=True) for name in names)
+    print(f"1 and 2 threads: {'the same' if one['weights'] == two['weights'] else 'other'} weights")
+    print(f"largest difference in the log, over {len(one['log'])} steps: {largest:.1e}")
+
+
 def main():
     """Print the survey as a table; returns the exit status: 1 if anything was lost."""
     torch.set_num_threads(1)
@@ -289,4 +305,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(compare_threads() if sys.argv[1:] == ["threads"] else main())
