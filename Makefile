@@ -22,7 +22,7 @@ unexport PYTHONPATH PYTHONHOME
 
 SANITIZE = tests/notebooks/sanitize.cfg
 
-.PHONY: help reproduce test faults notebooks lab lock clean force
+.PHONY: help reproduce test faults notebooks lab lock licences clean force
 .DEFAULT_GOAL := help
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo 'make notebooks                                  execute the notebooks in place, to commit them'
 	@echo 'make lab                                        set up .venv, open the notebooks in JupyterLab'
 	@echo 'make lock [UPGRADE=1]                           write the versions in .venv to requirements.lock'
+	@echo 'make licences                                   list the licences of the locked packages in docs/licences.md'
 	@echo 'make clean                                      remove .venv and caches of tools; data and results stay'
 	@echo
 	@echo 'PYTHON=python3.12 chooses the Python that .venv is made with (3.11 or newer).'
@@ -90,6 +91,9 @@ lock:
 		sed -E 's/^([^=]+==[^+]+)\+.*/\1/' .venv/frozen.txt | LC_ALL=C sort -f; } > .venv/requirements.lock
 	@rm .venv/frozen.txt
 	@mv .venv/requirements.lock requirements.lock
+
+licences: $(INSTALLED)
+	@.venv/bin/python .ci/licences.py requirements.lock docs/licences.md
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info

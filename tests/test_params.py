@@ -271,6 +271,11 @@ FACTS = [
     ("reader.epochs", 0, "reader: epochs, batch_size and accumulation must be >= 1, got 0, 32 and 1"),
     ("reader.warmup", 1.0, "reader: warmup must be in [0, 1), got 1.0"),
     ("reader.dropout", 1.0, "reader: dropout must be in [0, 1) or null, got 1.0"),
+    (
+        "methods.skd-map.k",
+        257,
+        "methods.skd-map.k 257 exceeds features.max_length 256: no window has so many positions to rank; lower k",
+    ),
     ("reader.token_masking", 1.0, "reader: token_masking must be in [0, 1), got 1.0"),
     ("reader.beta2", 1.0, "reader: beta2 must be in [0, 1), got 1.0"),
     ("sampling.languages", ["en", "es", "es"], "sampling.languages must be distinct and at least one, got ["),

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,42 @@ def test_the_lock_is_plain_sorted_and_says_what_it_is():
     names = [canonicalize_name(line.split("==")[0]) for line in LOCKED]
     assert len(set(names)) == len(names)
     assert canonicalize_name(PROJECT["name"]) not in names
+
+
+def _module(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_licence_of_every_locked_package_is_listed():
+    text = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
+    listed = dict(re.findall(r"^\| (\S+) \| (\d\S*) \| (?!not stated)\S.* \|$", text, flags=re.M))
+    missing = dict(line.split("==") for line in LOCKED).items() - listed.items()
+    assert not missing, "run make licences"
+    assert len(listed) == len(LOCKED)
+
+
+def test_a_licence_is_the_expression_or_else_the_classifier_or_else_a_short_text():
+    licences = _module(ROOT / ".ci" / "licences.py")
+
+    def told(**fields):
+        package = Message()
+        for name, value in fields.items():
+            package[name.replace("_", "-")] = value
+        return licences.licence_of(package)
+
+    classifier = "License :: OSI Approved :: MIT License"
+    assert told(License_Expression="MIT", License="BSD") == "MIT"
+    assert told(Classifier=classifier, License="all of it\nand more") == "MIT License"
+    assert told(License="Apache 2.0\n\nand so on") == "Apache 2.0"
+    assert told(License="x" * 100) == "not stated"
+    assert licences.locked("# head\nnumpy==2.1\n") == [("numpy", "2.1")]
+    _, problems = licences.table("numpy==0.1\nno-such-package==1.0\n")
+    assert len(problems) == 2
+    assert "numpy: locked at 0.1, but" in problems[0]
+    assert problems[1] == "no-such-package: locked at 1.0, but not installed; run make test first"
 
 
 def test_conda_installs_the_project_and_nothing_of_its_own():
@@ -359,10 +396,7 @@ def test_ci_says_what_failed(run_ci, committed, prepared, message):
 
 @pytest.fixture(scope="module")
 def compare_metrics():
-    spec = importlib.util.spec_from_file_location("compare_metrics", ROOT / ".ci" / "compare_metrics.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return _module(ROOT / ".ci" / "compare_metrics.py")
 
 
 COMMITTED = {"ce": {"f1": 50.1, "em": [40.0, 30.5]}, "questions": 420, "study": "embedded"}

@@ -344,6 +344,12 @@ class Params:
             f"features.max_length {self.features.max_length} and encoder.sequence_length "
             f"{self.encoder.sequence_length} must not exceed encoder.max_positions {self.encoder.max_positions}",
         )
+        for name, method in self.methods.items():
+            _check(
+                method.k <= self.features.max_length,
+                f"methods.{name}.k {method.k} exceeds features.max_length {self.features.max_length}: no window has so "
+                "many positions to rank; lower k",
+            )
         _check_distinct(self.trained, "trained")
         # tables and figures tell the systems apart by their labels
         _check_distinct([self.method(name).label for name in self.trained], "the labels of the trained methods")
