@@ -1,4 +1,4 @@
-"""Write the licences of the locked packages as a Markdown table: python .ci/licences.py requirements.lock docs/licences.md
+"""Write the licences of the locked packages as Markdown: python .ci/licences.py requirements.lock docs/licences.md
 
 Read from the metadata of the installed packages: the SPDX expression where there is one, else the classifiers, else the
 first line of the free text. Exit status: 1 if a package is not installed, or installed in another version.
