@@ -15,8 +15,9 @@ IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH" JUPYTER_PREFER_ENV_PATH=1
 
 export DVC_NO_ANALYTICS = 1
 export TOKENIZERS_PARALLELISM = false
-# Two threads that wait for each other in busy loops stall when anything else runs on the machine.
-export OMP_WAIT_POLICY = PASSIVE
+# Threads wait for each other in busy loops. Short ones: with the default, much longer, a training stalls as soon as
+# anything else runs on the machine, and gains nothing where nothing does.
+export GOMP_SPINCOUNT = 10000
 # Packages of another Python would take the place of those in .venv.
 unexport PYTHONPATH PYTHONHOME
 
