@@ -104,7 +104,7 @@ def test_the_paper_s_grids():
     assert sorted(s.generations for s in born) == [2, 3, 4, 5]
     fixed = {p.value: p.setting for p in found["generations"].points if p.series == "fixed teacher"}
     assert {count: (s.epochs, s.generations) for count, s in fixed.items()} == {n: (n, 1) for n in range(1, 6)}
-    assert [p.value for p in found["left-out"].points] == ["all languages", "es", "de", "ar", "hi", "vi", "zh"]
+    assert [p.value for p in found["left-out"].points] == ["es", "de", "ar", "hi", "vi", "zh"] * 2
     assert found["translate-train"].points[1].setting.source == "mlqa-translate-train"
 
 

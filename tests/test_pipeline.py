@@ -24,10 +24,11 @@ USED = {
     "ablations": {
         *("batching", "coefficients", "decoding", "distillation", "experiments", "features", "label_noise", "losses"),
         *("metrics", "models", "parallel_view", "predict", "sampling", "stored_logits", "sweep_results", "sweeps"),
+        *("corpora", "preparation", "squad_format"),
     },
     "report": {
         *("ablation_report", "ceiling", "evaluation", "experiments", "figures", "metrics", "published", "report"),
-        *("significance", "sweep_results"),
+        *("decoding", "features", "preparation", "significance", "sweep_results"),
     },
 }
 READ = {  # parameters that change a stage's results, beside its inputs

@@ -13,11 +13,12 @@ from test_stages import TINY, in_folder, parallel_examples
 
 from xqa_lib import corpora, experiments, models, preparation, stages, sweeps
 from xqa_lib.errors import DataError
-from xqa_lib.experiments import Setting
+from xqa_lib.experiments import Setting, all_experiments
 from xqa_lib.languages import PARALLEL
 from xqa_lib.params import load_params
 
 PARAMS = load_params("embedded/smoke")
+PARAMS = replace(PARAMS, features=replace(PARAMS.features, max_length=64))  # as long as the tiny model's
 MAP = replace(PARAMS.methods["skd-map"], ntl=2)
 IDS = [f"id{number}" for number in range(20)]
 DATA = parallel_examples(ids=IDS)
@@ -65,6 +66,10 @@ def test_a_free_draw_has_as_many_pairs_and_no_pivot():
     english = {e.id for e in free if e.context_lang == "en"}
     assert 0 < len(english) < 20
     assert {e.id for e in with_pivot if e.context_lang == "en"} == set(IDS)
+    # with all languages but one drawn beside the pivot there is no free draw of as many: the experiment leaves it out
+    many = replace(PARAMS, sweeps=replace(PARAMS.sweeps, reference_ntl=5))
+    assert "pivot" not in all_experiments(many)
+    assert "pivot" in all_experiments(replace(PARAMS, sweeps=replace(PARAMS.sweeps, reference_ntl=4)))
     # no language pairs at all without a target
     same = replace(MAP, ntl=0)
     assert pairs(examples_of(method=same, pivot=False)[0]) == pairs(examples_of(method=same)[0])

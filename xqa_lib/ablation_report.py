@@ -89,9 +89,7 @@ def _of_point(part, experiment, point):
     """The rows that an experiment scores a setting on: all, or the pairs that a language is part of."""
     if experiment.name != "left-out":
         return part
-    left_out = {p.setting.left_out for p in experiment.points} - {None}
-    languages = {point.setting.left_out} if point.setting.left_out else left_out
-    return part[part["question_lang"].isin(languages) | part["context_lang"].isin(languages)]
+    return part[(part["question_lang"] == point.value) | (part["context_lang"] == point.value)]
 
 
 def score_table(params, scores, facts):
@@ -379,7 +377,7 @@ NOTES = {
     "1 takes the scale back: wherever the norm is above 1, the two methods make the same steps.",
     "ntl": "At equal epochs a larger ntl also trains longer.",
     "ntl-steps": "As many optimiser steps as the study's ntl has.",
-    "left-out": "Scored on the pairs that have a left-out language in the question or the passage.",
+    "left-out": "Both are scored on the pairs that have the language in the question or the passage.",
     "label-noise": "Wrong answers are drawn per id and passage language; each rate contains the lower ones.",
     "generations": "Fixed teacher: the English reader for as many epochs. Born again: every generation starts from the "
     "English reader with a learning-rate schedule of its own.",

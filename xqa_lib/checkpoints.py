@@ -7,8 +7,8 @@ checked against its manifest before it is used, and a damaged one is passed over
 
     <folder>/<phase>/<fingerprint>/step-00000120/     the last two are kept
 
-The fingerprint is that of everything that decides the bits of a run but the code (parameters, data, start weights,
-versions, threads, number of processes): a checkpoint of another run is never taken up.
+The fingerprint is that of everything that decides the bits of a run (parameters, data, start weights, code, versions,
+threads, number of processes): a checkpoint of another run is never taken up.
 
 Weights are safetensors. The state of optimiser, schedule and random generators are `Trainer`'s own files, read with
 `torch.load(weights_only=True)`, which runs no code, and only after their sums were found to be the manifest's.
@@ -37,6 +37,11 @@ from .errors import DataError
 from .files import check_space, sha256_of, sync_folder, write_json
 
 KEPT = 2  # the last one, and the one before in case it is damaged
+# modules that decide what a training computes
+CODE = (
+    *("batching", "coefficients", "distillation", "features", "losses", "models", "parallel_view", "pretraining"),
+    *("processes", "stored_logits"),
+)
 MANIFEST = "manifest.json"
 STATE = "run.json"
 
@@ -46,9 +51,10 @@ class TrainingStopped(DataError):
 
 
 def fingerprint(facts):
-    """SHA-256 of facts (JSON values) and of the versions that decide the bits of a run, as 64 hexadecimal digits."""
+    """SHA-256 of facts (JSON values), code and versions that decide the bits of a run, as 64 hexadecimal digits."""
     packages = {name: version(name) for name in ("torch", "transformers", "accelerate", "tokenizers")}
-    text = json.dumps({"facts": facts, "packages": packages}, sort_keys=True, default=str)
+    code = {name: sha256_of(Path(__file__).with_name(f"{name}.py")) for name in CODE}
+    text = json.dumps({"facts": facts, "packages": packages, "code": code}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -204,6 +210,9 @@ class ResumableTrainer(Trainer):
     """
 
     def __init__(self, *args, checkpoints=None, **kwargs):
+        if processes.count() == 1 and torch.cuda.is_available():
+            # Trainer would take all GPUs of the machine, and a batch for each: another recipe
+            kwargs["args"]._n_gpu = 1
         super().__init__(*args, **kwargs)
         self.checkpoints = checkpoints
         self.sampler = None  # set by `_get_train_sampler`

@@ -415,6 +415,8 @@ def _pivot(params):
     # without a pivot in the study there is nothing to take away
     for method in ("skd-map", "ce") if params.sampling.pivot else ():
         base = reference(params, method)
+        if not 0 < base.method.ntl < len(params.sampling.languages) - 2:
+            continue  # a free draw of one language more would be that of all languages, and of more pairs
         points.append(Point(_label(params, method), f"{params.sampling.pivot} always", base))
         points.append(Point(_label(params, method), "any languages", replace(base, pivot=False)))
     return Experiment(
@@ -430,10 +432,10 @@ def _left_out(params):
         raise DataError(f"sweeps.left_out: {unknown} are not among sampling.languages {trained}")
     if pivot in params.sweeps.left_out:
         raise DataError(f"sweeps.left_out names the pivot {pivot!r}, without which nothing is sampled; leave it in")
-    points = [Point("trained on", "all languages", base)]
+    points = [Point("trained on", language, base) for language in params.sweeps.left_out]
     points += [Point("left out", language, replace(base, left_out=language)) for language in params.sweeps.left_out]
     question = "What does a language gain from being trained on, scored on the pairs that it is part of?"
-    return Experiment("left-out", "data", question, "language", tuple(points))
+    return Experiment("left-out", "data", question, "language", tuple(points), "value")
 
 
 def _few_resource(params):

@@ -239,6 +239,11 @@ def _by_article(examples, parallel, *, trained):
     """
     articles = {example.title for found in parallel.values() for example in found}
     chosen = [example for example in examples if (example.title in articles) == trained]
+    if not chosen and trained:
+        raise DataError(
+            "no article of XQuAD is in the parallel data, so that xquad-trained-articles would be empty: do the "
+            "parallel files name their articles (title) as XQuAD does? Else take the set out of data.evaluation_sets"
+        )
     if not chosen:
         raise DataError(
             "all articles of XQuAD are in the parallel data, so that none is left for xquad-other-articles: lower "

@@ -2,7 +2,7 @@
 
 Every batch is the batch of a training in one process; each process computes its share of the rows. What a share counts
 for in the mean over the processes is exact also where the rows cannot be divided evenly, so that loss and gradient are
-those of one process but for the order in which numbers are added.
+those of one process but for the order in which numbers are added, and for dropout and masks, which each process draws.
 """
 
 import os

@@ -201,6 +201,8 @@ class Trainer:
         facts = {"examples": len(examples), "corrupted": corrupted, "ids": len({e.id for e in examples})}
         # the first teacher's logits are the same for all settings with these examples
         options = {"steps": self._steps(setting, optimisation), "logits_folder": self.scratch / "logits"}
+        # without noise teacher and student start equal, and the rounding of stored logits would tell them apart
+        options["teacher_in_step"] = not setting.dropout
         if setting.view == "parallel":
             questions = questions_in_the_passage_s_language(examples, self.parallel)
             options["teacher_questions"] = questions
