@@ -78,7 +78,9 @@ def test_only_shared_positions_are_compared(direction):
     assert compared[0].nonzero().flatten().tolist() == [0, *range(first, last + 1)]
     own = tuple(part.detach().requires_grad_() for part in span_logits(student, batch))
     method = replace(SKD, direction=direction, alpha_ce=0.0)
-    loss, _ = distillation_loss(own, logits, batch["start_positions"], batch["end_positions"], method, compared)
+    loss, _ = distillation_loss(
+        own, logits, batch["start_positions"], batch["end_positions"], method, compared=compared
+    )
     loss.backward()
     assert 0 < loss.item() < 100
     for part in own:

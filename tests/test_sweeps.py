@@ -338,3 +338,33 @@ def test_the_record_names_every_setting(study):
     for key, entry in record["settings"].items():
         assert entry["setting"] == experiments.assigned(params, "objective")[key].as_dict()
     assert (record["group"], record["seed"]) == ("objective", 1)
+
+
+def test_a_group_that_was_stopped_goes_on_with_the_setting_it_was_at(study, monkeypatch):
+    params, _ = study
+    place = sweeps.folder(params, "data", 1)
+    calm = {name: (place / name).read_bytes() for name in ("scores.csv", "logs.csv")}
+    trained, original = [], sweeps.Trainer.train
+
+    def train(self, setting):
+        trained.append(setting.key)
+        if len(trained) == 3:
+            raise KeyboardInterrupt  # as a kill: nothing is caught on the way
+        return original(self, setting)
+
+    monkeypatch.setattr(sweeps.Trainer, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        sweeps.run_group(params, "data", 1)
+    assert {name: (place / name).read_bytes() for name in calm} == calm  # the old result stands
+    stopped_at, before = trained[2], trained[:2]
+    sweeps.run_group(params, "data", 1)
+    assert trained[3] == stopped_at
+    assert not set(before) & set(trained[3:])
+    assert {name: (place / name).read_bytes() for name in calm} == calm
+    assert not stages.checkpoints_folder(params, place).exists()
+    # what an earlier start left is not taken for another reader's
+    reader, _ = models.load_reader(stages.reader_folder(params))
+    found = [
+        sweeps._decides(params, model, {}, sweeps.Questions([], None, "mlqa"), 1) for model in (reader, tiny_model())
+    ]
+    assert found[0]["reader"] != found[1]["reader"]

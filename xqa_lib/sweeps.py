@@ -16,16 +16,29 @@ import math
 import shutil
 import time
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import torch
 
-from . import distillation, experiments, label_noise, models, parallel_view, predict, preparation, sampling, stages
+from . import (
+    checkpoints,
+    distillation,
+    experiments,
+    label_noise,
+    models,
+    parallel_view,
+    predict,
+    preparation,
+    sampling,
+    stages,
+)
 from .decoding import best_answers
 from .errors import DataError
 from .evaluation import KEY
 from .features import encode_pairs
-from .files import atomic_folder, write_text
+from .files import atomic_folder, sha256_of, write_json, write_text
 from .metrics import best_metric
 from .run_record import recorded
 from .sweep_results import COLUMNS, RANKS, folder, read_group  # noqa: F401  (read_group: for notebooks)
@@ -182,11 +195,12 @@ class Trainer:
         parallel: language -> examples.
         seed: of everything that is drawn.
         scratch: folder for the trainer's files.
+        kept: `checkpoints.Checkpoints` to go on from and to write to; None keeps none.
     """
 
-    def __init__(self, params, reader, tokenizer, parallel, seed, scratch):
+    def __init__(self, params, reader, tokenizer, parallel, seed, scratch, kept=None):
         self.params, self.reader, self.tokenizer, self.parallel = params, reader, tokenizer, parallel
-        self.seed, self.scratch = seed, scratch
+        self.seed, self.scratch, self.kept = seed, scratch, kept
 
     def train(self, setting):
         """(model, log, facts) of a setting: the student, a DataFrame per optimiser step, and what it was made from."""
@@ -231,7 +245,9 @@ class Trainer:
         windows = len(distillation.training_features(self.tokenizer, examples, self.params.features))
         return optimiser_steps(windows, optimisation, setting.epochs)
 
-    def _run(self, model, setting, examples, optimisation, generations, **options):
+    def _run(self, model, setting, examples, optimisation, generations, *, name="training", **options):
+        if self.kept:
+            options["checkpoints"] = partial(self.kept.phase, f"{setting.key}/{name}")
         log, _ = distillation.train_reader(
             model,
             self.tokenizer,
@@ -252,7 +268,8 @@ class Trainer:
         each = replace(optimisation, epochs=setting.epochs // setting.generations)
         for generation in range(1, setting.generations + 1):
             model = self._fresh(setting)
-            log = self._run(model, setting, examples, each, 1, first_teacher=teacher, **options)
+            name = f"generation-{generation}"
+            log = self._run(model, setting, examples, each, 1, name=name, first_teacher=teacher, **options)
             logs.append(log.assign(generation=generation))
             teacher = model
         return model, pd.concat(logs, ignore_index=True)
@@ -262,7 +279,7 @@ def run_group(params, group, seed):
     """Stage `ablations`: train and score the settings of a group with one seed, and write the results.
 
     A setting that one of the study's own students has is not trained again: the student is read. The first group also
-    scores the untrained reader.
+    scores the untrained reader. Killed and started again, the group goes on from the setting and the step it was at.
 
     Args:
         params: `params.Params`.
@@ -281,11 +298,14 @@ def run_group(params, group, seed):
     questions = sample_questions(params, tokenizer)
     parallel = preparation.read_parallel(params)
     inputs = [stages.reader_folder(params) / "run.json"]
+    place = folder(params, group, seed)
     with (
-        atomic_folder(folder(params, group, seed)) as out,
+        checkpoints.kept(stages.checkpoints_folder(params, place), minutes=params.checkpoint_minutes) as kept,
+        atomic_folder(place) as out,
         recorded(out / "run.json", inputs=inputs, seed=seed, group=group) as record,
     ):
-        trainer = Trainer(params, reader, tokenizer, parallel, seed, out / "trainer")
+        trainer = Trainer(params, reader, tokenizer, parallel, seed, out / "trainer", kept)
+        finished = kept.phase("finished", _decides(params, reader, parallel, questions, seed)).folder
         scores, logs, record["settings"] = [], [], {}
         if first:
             found = score(reader.to(device), questions, evaluation=params.evaluation)
@@ -293,25 +313,18 @@ def run_group(params, group, seed):
         table = start_distribution(params, reader.to("cpu"), tokenizer, parallel, seed)
         write_text(out / "start-distribution.csv", table.to_csv(index=False, lineterminator="\n"))
         for key, setting in settings.items():
-            begun = time.perf_counter()
-            if key in own:
-                source = stages.student_folder(params, own[key], seed)
-                model, _ = models.load_reader(source)
-                log = pd.read_csv(source / "training_log.csv")
-                phases = json.loads((source / "run.json").read_text(encoding="utf-8"))["phases"]
-                facts = {
-                    "student": own[key],
-                    "examples": phases["training"]["examples"],
-                    "corrupted": 0,
-                    "ids": len(stages.aligned_ids(parallel)),
-                    "steps": len(log),
-                }
-            else:
-                model, log, facts = trainer.train(setting)
-            scores.append(score(model.to(device), questions, evaluation=params.evaluation).assign(setting=key))
+
+            def make(key=key, setting=setting):
+                begun = time.perf_counter()
+                model, log, facts = _student(params, own[key], seed) if key in own else trainer.train(setting)
+                found = score(model.to(device), questions, evaluation=params.evaluation)
+                return found, log, {**facts, "minutes": round((time.perf_counter() - begun) / 60, 4)}
+
+            found, log, facts = _once(finished / key, make)
+            shutil.rmtree(kept.folder / key, ignore_errors=True)  # its checkpoints
+            scores.append(found.assign(setting=key))
             logs.append(log.assign(setting=key))
-            minutes = round((time.perf_counter() - begun) / 60, 4)
-            record["settings"][key] = {"setting": setting.as_dict(), **facts, "minutes": minutes}
+            record["settings"][key] = {"setting": setting.as_dict(), **facts}
         shutil.rmtree(out / "trainer", ignore_errors=True)
         table = pd.concat(scores, ignore_index=True)[COLUMNS]
         write_text(out / "scores.csv", table.to_csv(index=False, lineterminator="\n"))
@@ -322,6 +335,58 @@ def run_group(params, group, seed):
     return overview(table).assign(
         minutes=lambda found: [record["settings"].get(key, {}).get("minutes", float("nan")) for key in found["setting"]]
     )
+
+
+def _student(params, method, seed):
+    """(model, log, facts) of one of the study's own students."""
+    source = stages.student_folder(params, method, seed)
+    model, _ = models.load_reader(source)
+    log = pd.read_csv(source / "training_log.csv")
+    phases = json.loads((source / "run.json").read_text(encoding="utf-8"))["phases"]
+    facts = {
+        "student": method,
+        "examples": phases["training"]["examples"],
+        "corrupted": 0,
+        "ids": len(stages.aligned_ids(preparation.read_parallel(params))),
+        "steps": len(log),
+    }
+    return model, log, facts
+
+
+def _decides(params, reader, parallel, questions, seed):
+    """What decides the result of a setting, beside the setting: facts for `checkpoints.fingerprint`."""
+    code = ("decoding", "label_noise", "metrics", "predict", "sampling", "sweeps")
+    return {
+        "params": {name: value for name, value in params.as_dict().items() if name not in ("sweeps", "paths")},
+        "reader": models.weights_hash(reader),
+        "parallel": checkpoints.data_hash(sorted(parallel.items())),
+        "questions": checkpoints.data_hash(questions.examples),
+        "seed": seed,
+        "code": {name: sha256_of(Path(__file__).with_name(f"{name}.py")) for name in code},
+    }
+
+
+def _once(place, make):
+    """(scores, log, facts) that `make` returns, or an earlier start of the run left in the folder `place`.
+
+    They are read from the files in both cases, so that a run that was taken up again writes the same bytes.
+    """
+    if not place.is_dir():
+        scores, log, facts = make()
+        with atomic_folder(place) as out:
+            scores.to_csv(out / "scores.csv", index=False, lineterminator="\n")
+            log.to_csv(out / "log.csv", index=False, lineterminator="\n")
+            write_json(out / "facts.json", facts)
+    scores, log = (
+        pd.read_csv(
+            place / name,
+            dtype=dict.fromkeys(KEY, str),
+            na_values=[""],
+            keep_default_na=False,
+        )
+        for name in ("scores.csv", "log.csv")
+    )
+    return scores, log, json.loads((place / "facts.json").read_text(encoding="utf-8"))
 
 
 def overview(scores):
