@@ -33,7 +33,8 @@ def test_a_record_holds_what_the_run_was_made_from(tmp_path):
     assert found["seed"] == 3
     assert found["method"] == {"label": "CE", "coefficient": None}
     assert found["weights"] == "abc"
-    assert [name.rsplit("/", 1)[1] for name in found["inputs"]] == ["a.csv", "b.json"]
+    # of files outside the repository the name alone: their folders may tell who ran this
+    assert list(found["inputs"]) == ["a.csv", "b.json"]
     assert list(found["inputs"].values()) == [hashlib.sha256(path.name.encode()).hexdigest() for path in inputs]
     assert found["versions"]["python"] == platform.python_version()
     assert {name: found["versions"][name] for name in ("torch", "transformers", "tokenizers")} == {

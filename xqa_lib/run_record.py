@@ -7,6 +7,7 @@ import subprocess
 import time
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 from .files import sha256_of, write_json
 from .params import ROOT
@@ -33,7 +34,7 @@ def recorded(path, *, inputs=(), **facts):
         path,
         {
             **record,
-            "inputs": {os.path.relpath(file, ROOT): sha256_of(file) for file in inputs},
+            "inputs": {_name(file): sha256_of(file) for file in inputs},
             "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
             "git_commit": _git_commit(),
             "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "threads": _threads()},
@@ -41,6 +42,12 @@ def recorded(path, *, inputs=(), **facts):
             "minutes": round((time.perf_counter() - begun) / 60, 3),
         },
     )
+
+
+def _name(file):
+    """A file's path below the repository; of one elsewhere the name alone: folders may tell who ran this, and where."""
+    file = Path(file).resolve()
+    return file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name
 
 
 def _threads():
