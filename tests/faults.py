@@ -213,7 +213,9 @@ def in_process(train, folder, moment=None, *, after=None):
 
 
 def outcome(folder):
-    return json.loads((folder / "result" / "outcome.json").read_text(encoding="utf-8"))
+    found = json.loads((folder / "result" / "outcome.json").read_text(encoding="utf-8"))
+    # equal dicts may be in another order, and then give another table
+    return {**found, "columns": [list(entry) for entry in found["log"]]}
 
 
 def moments(count, seed):

@@ -222,7 +222,12 @@ class ResumableTrainer(Trainer):
 
     def own_state(self):
         """JSON values to keep beside `Trainer`'s state. Sums of the loss that were not logged yet are kept here."""
-        return {"loss_sum": float(self._tr_loss), "last_logged": self._globalstep_last_logged}
+        columns = dict.fromkeys(name for entry in self.state.log_history for name in entry)
+        return {
+            "loss_sum": float(self._tr_loss),
+            "last_logged": self._globalstep_last_logged,
+            "log_columns": list(columns),
+        }
 
     def own_models(self):
         """name -> further model to keep (a teacher)."""
@@ -232,6 +237,10 @@ class ResumableTrainer(Trainer):
         """Take back `own_state`, and the `own_models` from `folder` (see `load_weights`)."""
         self._tr_loss.fill_(state["loss_sum"])
         self._globalstep_last_logged = state["last_logged"]
+        # Trainer's file sorts the names, and a log written as a table would begin with another column
+        self.state.log_history = [
+            {name: entry[name] for name in state["log_columns"] if name in entry} for entry in self.state.log_history
+        ]
 
     def train(self, *args, **kwargs):
         if self.checkpoints is None:
