@@ -186,7 +186,9 @@ def kill_at(point, n):
 
 
 def in_process(train, folder, moment=None, *, after=None):
-    """Run `train(folder)` in a forked process, killed at `moment` or `after` seconds.
+    """Run `train(folder)` in a forked process on one thread, killed at `moment` or `after` seconds.
+
+    On one, because OpenMP's other threads do not come along with a fork, and the process would wait for them for ever.
 
     Returns:
         The signal that ended it, 0 if it finished.
@@ -195,6 +197,7 @@ def in_process(train, folder, moment=None, *, after=None):
     if child == 0:
         status = 1
         try:
+            torch.set_num_threads(1)
             if moment:
                 kill_at(*moment)
             if after:

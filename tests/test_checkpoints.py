@@ -15,9 +15,11 @@ from xqa_lib import checkpoints, distillation, files, models, pretraining
 from xqa_lib.checkpoints import Checkpoints, RunCheckpoints, TrainingStopped, damage, data_hash, fingerprint, kept
 from xqa_lib.errors import DataError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory):
+def calm(one_thread, tmp_path_factory):
     """training -> outcome of one that was left alone and kept no checkpoint but the last."""
     faults.tokenizer()
     found = {}

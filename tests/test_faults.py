@@ -17,6 +17,8 @@ from xqa_lib.params import ROOT
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1"}
 TRAIN = "import sys, torch; torch.set_num_threads(1); from pathlib import Path; from tests import faults; "
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def program(folder, code="faults.distil(Path(sys.argv[1]), minutes=1000)", **environment):
     return subprocess.run(
