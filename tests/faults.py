@@ -84,22 +84,26 @@ def reader(dropout=0.2):
     )
 
 
+def _train(model, folder, kept, *, method=METHOD, run=RUN, seed=3):
+    return distillation.train_reader(
+        model,
+        tokenizer(),
+        examples(),
+        features=FEATURES,
+        optimisation=run,
+        method=method,
+        generations=3,
+        seed=seed,
+        output_dir=folder / "trainer",
+        checkpoints=functools.partial(kept.phase, "training"),
+    )
+
+
 def distil(folder, *, minutes=0, method=METHOD, run=RUN, seed=3):
     """Train; the outcome, as JSON values, is everything that must not depend on when it was killed."""
     model = reader()
     with checkpoints.kept(folder / "checkpoints", minutes=minutes, wait_s=20) as kept:
-        log, generations = distillation.train_reader(
-            model,
-            tokenizer(),
-            examples(),
-            features=FEATURES,
-            optimisation=run,
-            method=method,
-            generations=3,
-            seed=seed,
-            output_dir=folder / "trainer",
-            checkpoints=lambda facts: kept.phase("training", facts),
-        )
+        log, generations = _train(model, folder, kept, method=method, run=run, seed=seed)
         outcome = {"weights": models.weights_hash(model), "log": log, "generations": generations}
         with files.atomic_folder(folder / "result") as out:
             save_file({name: value.clone() for name, value in model.state_dict().items()}, out / "model.safetensors")
@@ -111,18 +115,7 @@ def without_dropout(folder):
     """Train without dropout, whose draws differ between one process and two; the folder then has outcome.json."""
     model = reader(dropout=0.0)
     with checkpoints.kept(folder / "checkpoints", minutes=1000) as kept:
-        log, generations = distillation.train_reader(
-            model,
-            tokenizer(),
-            examples(),
-            features=FEATURES,
-            optimisation=replace(RUN, dropout=0.0, token_masking=0.0),
-            method=METHOD,
-            generations=3,
-            seed=3,
-            output_dir=folder / "trainer",
-            checkpoints=lambda facts: kept.phase("training", facts),
-        )
+        log, generations = _train(model, folder, kept, run=replace(RUN, dropout=0.0, token_masking=0.0))
     if processes.is_first():
         outcome = {"weights": models.weights_hash(model), "log": log, "generations": generations}
         files.write_json(folder / "outcome.json", outcome)
