@@ -66,6 +66,7 @@ def evaluate_reader(model, tokenizer, sets, *, features, evaluation):
             batch_size=evaluation.batch_size,
             n_best=evaluation.n_best,
             max_answer_tokens=evaluation.max_answer_tokens,
+            bf16=evaluation.bf16,
             progress=name,
         )
         best = [found[0].text if found else "" for found in answers]

@@ -5,6 +5,7 @@ ours. Weights are safetensors; pickled weights and folders that ask for code of 
 """
 
 import hashlib
+import importlib.util
 import json
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from transformers import (
 from .errors import DataError
 from .files import read_whole
 
+PACKAGE = "package:"  # begins the name of a model that a Python package carries
 SETTINGS = 16 * 2**20  # bytes of a model's configuration
 SPECIAL_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 
@@ -131,13 +133,36 @@ def _sinusoids(count, size):
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
+def packaged_model(source):
+    """The model folder inside an installed Python package, none of whose code is run.
+
+    Args:
+        source: "package:NAME/FOLDER", FOLDER below the package's own.
+
+    Raises:
+        DataError: the package is not installed, or has no such folder.
+    """
+    name, _, inside = str(source).removeprefix(PACKAGE).partition("/")
+    # a plain name: looking for `a.b` would import `a`
+    found = importlib.util.find_spec(name) if name.isidentifier() else None
+    if found is None or not found.submodule_search_locations:
+        raise DataError(
+            f"{source}: expected an installed package {name!r}, found none; install the extra `minilm` "
+            "(make reproduce PROFILE=xquad does so), or name another model in encoder.pretrained"
+        )
+    folder = Path(next(iter(found.submodule_search_locations))) / inside
+    if not folder.is_dir():
+        raise DataError(f"{source}: the package {name!r} has no folder {inside!r}; is it the right version?")
+    return folder
+
+
 def load_reader(source, *, seed=None):
     """Load a model for question answering and its tokenizer.
 
     With a `seed`, an encoder folder is accepted too: its missing answer layer is initialised from it.
 
     Args:
-        source: a model folder, or the name of a model on the hub.
+        source: a model folder, the name of a model on the hub, or one inside a Python package (`packaged_model`).
         seed: integer for the answer layer, should the folder lack it; None if it must not.
 
     Returns:
@@ -146,6 +171,8 @@ def load_reader(source, *, seed=None):
     Raises:
         DataError: no such folder, an incomplete one, pickled weights only, or a folder that asks for its own code.
     """
+    if str(source).startswith(PACKAGE):
+        source = packaged_model(source)
     folder = Path(source)
     if folder.is_dir():
         _refuse_unsafe(folder)

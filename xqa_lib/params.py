@@ -62,10 +62,11 @@ class Data:
     text_paragraphs: int  # monolingual paragraphs per language for pre-training; 0 = all (real data)
     curriculum_paragraphs: int  # short English paragraphs that the reader starts with (factbook only); 0 = none
     train_paragraphs: int  # English QA training paragraphs; 0 = all
-    parallel_paragraphs: int  # parallel paragraphs, the XQuAD role; 0 = all
+    parallel_paragraphs: int  # parallel paragraphs, the XQuAD role, drawn by `seed` (real data); 0 = all
     evaluation_paragraphs: int  # paragraphs per development, test and zero-shot set (factbook only)
     questions_per_paragraph: int  # of parallel and evaluation data (factbook only); 0 = all
-    evaluation_questions: int  # at most so many questions per language pair of an evaluation set; 0 = all
+    evaluation_questions: int  # at most so many per language pair (see `preparation.WHOLE_SETS`); 0 = all
+    evaluation_languages: list[str]  # leave out language pairs of evaluation sets with any other; empty: none
     evaluation_sets: list[str]  # first: the development set, which chooses hyper-parameters
     reader_train: list[str]  # real data: English sets that teach the reader, see preparation.READER_SETS
     text_sets: list[str]  # real data: sets whose contexts pre-train an encoder, see preparation.TEXT_SETS
@@ -76,6 +77,8 @@ class Data:
             if name.endswith(("_paragraphs", "_per_paragraph", "_questions")):
                 _check(getattr(self, name) >= 0, f"data.{name} must be >= 0, got {getattr(self, name)}")
         _check_distinct(self.evaluation_sets, "data.evaluation_sets")
+        for language in self.evaluation_languages:
+            languages.require(language)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Encoder:
-    """The encoder: `pretrained` names a model folder or a hub model; if empty, one is pre-trained from scratch."""
+    """The encoder: `pretrained` names a model (see `models.load_reader`); if empty, one is pre-trained from scratch."""
 
     pretrained: str
     vocabulary_size: int
@@ -216,9 +219,10 @@ class Evaluation:
     batch_size: int
     n_best: int
     max_answer_tokens: int
+    bf16: bool  # autocast to bfloat16 in reading; needs hardware for it
 
     def __post_init__(self):
-        for name in self.__dataclass_fields__:
+        for name in ("batch_size", "n_best", "max_answer_tokens"):
             _check(getattr(self, name) >= 1, f"evaluation.{name} must be >= 1, got {getattr(self, name)}")
 
 

@@ -10,7 +10,7 @@ from .features import encode_pairs
 from .models import load_reader, span_logits
 
 
-def window_logits(model, windows, *, batch_size, progress=None):
+def window_logits(model, windows, *, batch_size, bf16=False, progress=None):
     """Start and end logits of every window.
 
     Windows are scored longest first in batches padded to their longest, then put back in order.
@@ -19,6 +19,7 @@ def window_logits(model, windows, *, batch_size, progress=None):
         model: question-answering model.
         windows: W `features.Windows`.
         batch_size: windows per batch.
+        bf16: autocast to bfloat16; needs hardware for it.
         progress: description of a progress bar; None for none.
 
     Returns:
@@ -33,7 +34,7 @@ def window_logits(model, windows, *, batch_size, progress=None):
     model.eval()
     device = next(model.parameters()).device
     batches = range(0, len(order), batch_size)
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for first in tqdm(batches, desc=progress, disable=progress is None, leave=False):
             rows = order[first : first + batch_size]
             length = max(1, int(lengths[rows[0]]))
@@ -48,7 +49,9 @@ def window_logits(model, windows, *, batch_size, progress=None):
     return start, end
 
 
-def stream_answers(model, tokenizer, examples, *, features, batch_size, n_best=20, max_answer_tokens=30, progress=None):
+def stream_answers(
+    model, tokenizer, examples, *, features, batch_size, n_best=20, max_answer_tokens=30, bf16=False, progress=None
+):
     """The n best answers of one example after the other.
 
     Examples are read in blocks and nothing of a block is kept, so that memory does not grow with their number.
@@ -58,6 +61,7 @@ def stream_answers(model, tokenizer, examples, *, features, batch_size, n_best=2
         features: `params.Features`.
         batch_size: windows per forward pass.
         n_best, max_answer_tokens: as `decoding.best_answers`.
+        bf16: as `window_logits`.
         progress: description of a progress bar; None for none.
 
     Yields:
@@ -75,7 +79,7 @@ def stream_answers(model, tokenizer, examples, *, features, batch_size, n_best=2
             stride=features.stride,
             max_question_length=features.max_question_length,
         )
-        start, end = window_logits(model, windows, batch_size=batch_size, progress=progress)
+        start, end = window_logits(model, windows, batch_size=batch_size, bf16=bf16, progress=progress)
         yield from best_answers(windows, start, end, contexts, n_best=n_best, max_answer_tokens=max_answer_tokens)
 
 

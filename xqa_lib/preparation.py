@@ -44,10 +44,15 @@ EVALUATION_SETS = {
     # of unseen languages, too, but split by whether the parallel data have a question about the article
     "xquad-trained-articles": ("xquad", _same(ZERO_SHOT_XQUAD)),
     "xquad-other-articles": ("xquad", _same(ZERO_SHOT_XQUAD)),
+    # of the training languages, in all pairs, and articles that the parallel data have no question about
+    "xquad-gxlt-other-articles": ("xquad", _pairs(PARALLEL)),
+    "xquad-en": ("xquad", [("en", "en")]),
     "tydiqa-dev": ("tydiqa-goldp-dev", _same((*ZERO_SHOT_TYDIQA, "ru"))),
     # the two zero-shot languages whose gold answers are in the copy made for XTREME
     "tydiqa-train-ko-sw": ("tydiqa-goldp-train", _same(("ko", "sw"))),
 }
+# never cut to `data.evaluation_questions`: small, and there to be read beside published scores
+WHOLE_SETS = ("xquad-en",)
 READER_SETS = ("squad-train", "squad-dev-without-xquad", "tydiqa-train-en")
 TEXT_SETS = ("squad-dev-without-xquad", "tydiqa-train-en", "xquad", "mlqa-test", "tydiqa-dev")
 
@@ -68,6 +73,16 @@ def evaluation_set(name):
     if name not in EVALUATION_SETS:
         raise DataError(f"unknown evaluation set {name!r}: expected one of {', '.join(EVALUATION_SETS)}")
     return EVALUATION_SETS[name]
+
+
+def language_pairs(params, name):
+    """The (question, context) language pairs of an evaluation set that a study reads."""
+    _, pairs = evaluation_set(name)
+    kept = params.data.evaluation_languages
+    pairs = [pair for pair in pairs if not kept or set(pair) <= set(kept)]
+    if not pairs:
+        raise DataError(f"no language pair of {name} is left by data.evaluation_languages ({', '.join(kept)})")
+    return pairs
 
 
 def prepare(params):
@@ -145,7 +160,8 @@ def _factbook(params):
     parallel = generated("parallel", data.parallel_paragraphs, trained, "training")
     evaluation = {}
     for name in data.evaluation_sets:
-        split, pairs = evaluation_set(name)
+        split, _ = evaluation_set(name)
+        pairs = language_pairs(params, name)
         languages = [language for language in LANGUAGES if any(language in pair for pair in pairs)]
         examples = generated(split, data.evaluation_paragraphs, languages, "evaluation")
         evaluation[name] = {
@@ -171,20 +187,21 @@ def _real(params):
             english[name] = corpora.load("tydiqa-goldp-train", question_lang="en", context_lang="en")
     reader = [e for examples in english.values() for e in _first_paragraphs(examples, data.train_paragraphs)]
     parallel = {
-        language: _first_paragraphs(
-            corpora.load("xquad", question_lang=language, context_lang=language), data.parallel_paragraphs
+        language: _drawn_paragraphs(
+            corpora.load("xquad", question_lang=language, context_lang=language), data.parallel_paragraphs, data.seed
         )
         for language in params.sampling.languages
     }
     evaluation = {}
     for name in data.evaluation_sets:
-        corpus, pairs = evaluation_set(name)
+        corpus, _ = evaluation_set(name)
+        most = 0 if name in WHOLE_SETS else data.evaluation_questions
         evaluation[name] = {}
-        for pair in pairs:
+        for pair in language_pairs(params, name):
             examples = corpora.load(corpus, question_lang=pair[0], context_lang=pair[1])
             if name.endswith("-articles"):
                 examples = _by_article(examples, parallel, trained=name == "xquad-trained-articles")
-            evaluation[name][pair] = _some(examples, data.evaluation_questions, data.seed)
+            evaluation[name][pair] = _some(examples, most, data.seed)
     text = {}
     if not params.encoder.pretrained:
         for language, contexts in _contexts(params, english, parallel, evaluation).items():
@@ -229,6 +246,21 @@ def _first_paragraphs(examples, paragraphs):
     kept = dict.fromkeys(example.context for example in examples)
     kept = set(list(kept)[:paragraphs])
     return [example for example in examples if example.context in kept]
+
+
+def _drawn_paragraphs(examples, paragraphs, seed):
+    """The examples of `paragraphs` contexts, drawn by the ids of their questions, in their order; all of them if 0.
+
+    The first ones of a file would be of one or two articles. Languages with the same ids draw the same paragraphs.
+    """
+    if not paragraphs:
+        return list(examples)
+    first_id = {}
+    for example in examples:
+        first_id.setdefault(example.context, example.id)
+    chosen = sorted(first_id, key=lambda context: pseudo_random_key(seed, "paragraph", first_id[context]))[:paragraphs]
+    chosen = set(chosen)
+    return [example for example in examples if example.context in chosen]
 
 
 def _by_article(examples, parallel, *, trained):
@@ -357,11 +389,10 @@ def read_parallel(params):
 
 def read_evaluation(params, name):
     """All examples of an evaluation set, pair by pair."""
-    _, pairs = evaluation_set(name)
     folder = params.data_folder / "evaluation" / name
     return [
         example
-        for question, context in pairs
+        for question, context in language_pairs(params, name)
         for example in read_squad(
             folder / f"context-{context}-question-{question}.json", question_lang=question, context_lang=context
         )
