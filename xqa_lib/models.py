@@ -26,6 +26,7 @@ from .files import read_whole
 
 PACKAGE = "package:"  # begins the name of a model that a Python package carries
 SETTINGS = 16 * 2**20  # bytes of a model's configuration
+READ_CONFIGS = ("config.json", "tokenizer_config.json", "generation_config.json")
 SPECIAL_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 
 
@@ -216,6 +217,8 @@ def _refuse_unsafe(folder):
         except (ValueError, RecursionError) as error:
             raise DataError(f"{config}: not valid JSON: {' '.join(str(error).split())}") from None
         if not isinstance(settings, dict):
+            if config.name not in READ_CONFIGS:  # such as a list of training data beside a model
+                continue
             raise DataError(f"{config}: expected a JSON object, got a {type(settings).__name__}")
         if "auto_map" in settings:
             raise DataError(
