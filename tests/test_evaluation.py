@@ -90,7 +90,7 @@ def test_reading_and_scoring_several_sets(monkeypatch):
         ["test", "a", 1.0, "Prague"],
     ]
     assert scores.index.tolist() == [0, 1, 2]
-    options = {"features": settings.features, "batch_size": 64, "n_best": 20, "max_answer_tokens": 30}
+    options = {"features": settings.features, "batch_size": 64, "n_best": 20, "max_answer_tokens": 30, "bf16": False}
     assert asked == [
         ("model", "tokenizer", ["a", "b"], options | {"progress": "dev"}),
         ("model", "tokenizer", ["a"], options | {"progress": "test"}),

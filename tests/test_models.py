@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import unicodedata
 from dataclasses import replace
 
@@ -52,6 +53,28 @@ def folder(tmp_path):
     tiny_reader().save_pretrained(path)
     TOKENIZER.save_pretrained(path)
     return path
+
+
+# ---- models that packages carry --------------------------------------------------------------------------------------
+
+
+def test_a_model_inside_a_package_is_found_and_none_of_its_code_is_run(folder, tmp_path, monkeypatch):
+    package = tmp_path / "site" / "carrier"
+    shutil.copytree(folder, package / "model")
+    (package / "__init__.py").write_text("raise RuntimeError('imported')\n", encoding="utf-8")
+    (package / "model" / "data_config.json").write_text("[1, 2]", encoding="utf-8")  # not read by transformers
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    model, tokenizer = load_reader("package:carrier/model")
+    assert weights_hash(model) == weights_hash(tiny_reader())
+    assert len(tokenizer) == len(TOKENIZER)
+    with pytest.raises(DataError, match="the package 'carrier' has no folder 'weights'; is it the right ver"):
+        load_reader("package:carrier/weights")
+
+
+@pytest.mark.parametrize("name", ["no_such_package", "carrier.part", ""])
+def test_a_package_that_is_not_installed_is_named_with_the_extra(name):
+    with pytest.raises(DataError, match=f"expected an installed package '{name}', found none; install the extra `min"):
+        load_reader(f"package:{name}/model")
 
 
 # ---- tokenizer -------------------------------------------------------------------------------------------------------

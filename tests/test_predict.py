@@ -95,6 +95,16 @@ def test_logits_do_not_depend_on_the_batch_size(model, windows, batch_size):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
+def test_bfloat16_reads_the_same_but_for_rounding(model, windows):
+    exact = window_logits(model, windows, batch_size=4)[0]
+    rounded = window_logits(model, windows, batch_size=4, bf16=True)[0]
+    assert rounded.dtype == np.float32
+    real = windows.attention_mask.numpy() == 1
+    assert not np.array_equal(rounded, exact)
+    np.testing.assert_allclose(rounded[real], exact[real], rtol=0, atol=0.03 * np.abs(exact[real]).max())
+    assert (rounded[~real] == LOWEST).all()
+
+
 def test_order_of_the_windows_is_kept(model, windows):
     start, end = window_logits(model, windows, batch_size=3)
     backwards = windows.select(np.arange(len(windows))[::-1])

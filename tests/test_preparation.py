@@ -294,6 +294,28 @@ def test_the_first_paragraphs_keep_all_their_questions():
     assert preparation._first_paragraphs(examples, 9) == examples
 
 
+def test_drawn_paragraphs_are_the_same_in_every_language():
+    english = [example(str(n), f"passage {n // 3}") for n in range(60)]
+    german = [example(str(n), f"Absatz {n // 3}", "de") for n in range(60)]
+    drawn = preparation._drawn_paragraphs(english, 5, seed=1)
+    assert len({e.context for e in drawn}) == 5
+    assert len(drawn) == 15  # with all their questions
+    assert [e.id for e in drawn] == sorted((e.id for e in drawn), key=int)
+    assert [e.id for e in preparation._drawn_paragraphs(german, 5, seed=1)] == [e.id for e in drawn]
+    assert {e.id for e in drawn} < {e.id for e in preparation._drawn_paragraphs(english, 8, seed=1)}
+    assert {e.id for e in drawn} != {e.id for e in preparation._drawn_paragraphs(english, 5, seed=2)}
+    assert preparation._drawn_paragraphs(english, 0, seed=1) == english
+
+
+def test_language_pairs_are_those_of_the_study(tmp_path):
+    params = study(tmp_path, evaluation_languages=["en", "vi"])
+    assert preparation.language_pairs(params, "mlqa-dev") == [("en", "en"), ("vi", "en"), ("en", "vi"), ("vi", "vi")]
+    with pytest.raises(DataError, match=r"no language pair of tydiqa-dev is left by data.evaluation_languages"):
+        preparation.language_pairs(params, "tydiqa-dev")
+    everywhere = study(tmp_path, evaluation_languages=[])
+    assert len(preparation.language_pairs(everywhere, "mlqa-dev")) == 49
+
+
 # -------------------------------------------------------------------------------------------- overlap and alignment
 
 
@@ -357,8 +379,8 @@ def test_xquad_is_split_by_the_articles_that_are_trained_on():
             "embedded/smoke",
             {"evaluation_sets": ["factbook-dev", "factbok-test"]},
             "unknown evaluation set 'factbok-test': expected one of factbook-dev, factbook-test, factbook-zero-shot, "
-            "mlqa-dev, mlqa-test, xquad-zero-shot, xquad-trained-articles, xquad-other-articles, tydiqa-dev, "
-            "tydiqa-train-ko-sw",
+            "mlqa-dev, mlqa-test, xquad-zero-shot, xquad-trained-articles, xquad-other-articles, "
+            "xquad-gxlt-other-articles, xquad-en, tydiqa-dev, tydiqa-train-ko-sw",
         ),
         (
             "embedded/smoke",
@@ -392,6 +414,8 @@ def test_the_metric_of_each_set():
         "xquad-zero-shot": "squad",
         "xquad-trained-articles": "squad",
         "xquad-other-articles": "squad",
+        "xquad-gxlt-other-articles": "squad",
+        "xquad-en": "squad",
         "tydiqa-dev": "squad",
         "tydiqa-train-ko-sw": "squad",
     }
@@ -436,6 +460,7 @@ def small_data(tmp_path, monkeypatch):
 
 def small_study(tmp_path, *languages, **data):
     data = {"evaluation_sets": ["xquad-zero-shot"], "reader_train": ["tydiqa-train-en"], "text_sets": ["xquad"]} | data
+    data = {"evaluation_languages": []} | data
     data = {"parallel_paragraphs": 0, "evaluation_questions": 0, "text_paragraphs": 0} | data
     (tmp_path / "out").mkdir()
     params = study(tmp_path / "out", "xquad/smoke", **data)
@@ -533,26 +558,30 @@ def test_roles_from_the_real_data(real_data_dir, tmp_path, monkeypatch):
     forbidden = {normalised_context(e.context) for e in xquad}
     curriculum, reader = preparation.read_reader_training(params)
     assert curriculum == []
-    assert len({e.context for e in reader}) == 600  # 300 of either set
+    assert len({e.context for e in reader}) == 300
     assert forbidden.isdisjoint(normalised_context(e.context) for e in reader)
     assert {e.id for e in xquad}.isdisjoint(e.id for e in reader)
 
     parallel = preparation.read_parallel(params)
     assert {language: len({e.context for e in examples}) for language, examples in parallel.items()} == (
-        dict.fromkeys(PARALLEL, 4)
+        dict.fromkeys(params.sampling.languages, 4)
     )
     assert len({tuple(e.id for e in examples) for examples in parallel.values()}) == 1
 
     evaluation = table[table["role"] == "evaluation"]
     assert evaluation.groupby("set", sort=False).size().to_dict() == {
-        **{"mlqa-dev": 49, "tydiqa-train-ko-sw": 2},
-        **{"xquad-trained-articles": 4, "xquad-other-articles": 4},
+        **{"mlqa-dev": 16, "xquad-gxlt-other-articles": 16, "xquad-en": 1}
     }
-    assert set(evaluation["questions"]) == {4}
+    assert evaluation.groupby("set")["questions"].max().to_dict() == {
+        **{"mlqa-dev": 4, "xquad-gxlt-other-articles": 4, "xquad-en": 1190}
+    }
+    trained = {e.title for e in parallel["en"]}
+    others = preparation.read_evaluation(params, "xquad-gxlt-other-articles")
+    assert trained.isdisjoint(e.title for e in others)
 
     evaluated = [e for name in params.data.evaluation_sets for e in preparation.read_evaluation(params, name)]
     text = preparation.read_text(params)
-    assert set(PARALLEL) <= set(text) <= set(LANGUAGES)
+    assert set(text) == set(params.sampling.languages)
     contexts = {language: {normalised_context(line) for line in lines} for language, lines in text.items()}
     assert all(normalised_context(e.context) not in contexts.get(e.context_lang, ()) for e in evaluated)
     # all of XQuAD is text, also what is not parallel training data at this size; the reader's passages are, too

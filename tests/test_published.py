@@ -52,7 +52,10 @@ def test_ours_beside_theirs():
     f1 = table.set_index("model")["f1"]
     assert (f1["CE"], f1["mBERT"], f1["XLM-R Large"]) == (60.0, 62.6, 79.8)
     assert not [model for model in f1.index if model.startswith("paper")]  # no number, no row
-    assert len(published.beside(OURS, whole=False)) == 0
+    assert len(published.beside(OURS, whole=["mlqa-dev"])) == 0  # not all questions of the other were read
+    assert published.beside(OURS, whole=["xquad-zero-shot"]).equals(table)
+    english = OURS.assign(set="xquad-en", language="en").iloc[:1]
+    assert published.beside(english).set_index("model").loc["mBERT", "f1"] == 83.5
     filled = TABLE.copy()
     paper = (filled["set"] == "xquad-zero-shot") & (filled["language"] == "el")
     filled.loc[paper & (filled["model"] == "paper: CE"), "f1"] = 1.0

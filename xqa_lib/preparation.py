@@ -85,6 +85,11 @@ def language_pairs(params, name):
     return pairs
 
 
+def whole_sets(params):
+    """The evaluation sets of which a study reads every question (of its language pairs)."""
+    return [name for name in params.data.evaluation_sets if name in WHOLE_SETS or not params.data.evaluation_questions]
+
+
 def prepare(params):
     """Write the data of a study to `params.data_folder`, whole or not at all.
 
@@ -195,7 +200,7 @@ def _real(params):
     evaluation = {}
     for name in data.evaluation_sets:
         corpus, _ = evaluation_set(name)
-        most = 0 if name in WHOLE_SETS else data.evaluation_questions
+        most = 0 if name in whole_sets(params) else data.evaluation_questions
         evaluation[name] = {}
         for pair in language_pairs(params, name):
             examples = corpora.load(corpus, question_lang=pair[0], context_lang=pair[1])

@@ -18,6 +18,7 @@ COLUMNS = ["source", "set", "training", "model", "language", "em", "f1"]
 SAME_QUESTIONS = {
     "mlqa-test": "mlqa-test",
     "xquad-zero-shot": "xquad",
+    "xquad-en": "xquad",
     "tydiqa-dev": "tydiqa-dev",
 }
 
@@ -48,12 +49,12 @@ def load(path=FILE):
     return table
 
 
-def beside(by_language, *, whole=True, table=None):
+def beside(by_language, *, whole=None, table=None):
     """Our same-language scores and the published ones on the same questions.
 
     Args:
         by_language: DataFrame set, language, label, em, f1 (points), as `report.language_table` makes it.
-        whole: do ours cover all questions of their sets? If not, none is comparable and the result is empty.
+        whole: the sets of which ours cover all questions: no other is comparable. None: all of them.
         table: published scores; default: those of the file.
 
     Returns:
@@ -62,7 +63,7 @@ def beside(by_language, *, whole=True, table=None):
     """
     table = load() if table is None else table
     parts = []
-    for name in dict.fromkeys(by_language["set"]) if whole else ():
+    for name in dict.fromkeys(by_language["set"]) if whole is None else whole:
         ours = by_language[by_language["set"] == name]
         # the paper's own rows go by our names of the sets
         theirs = table[table["set"].isin([name, SAME_QUESTIONS.get(name)]) & table["language"].isin(ours["language"])]

@@ -107,9 +107,7 @@ def build(params):
         by_question_language=_labelled(
             params, significance.compare_systems(trained, ZERO_SHOT, by="question_lang", resamples=2000)
         ),
-        published=published.beside(
-            by_language[by_language["system"] != CEILING], whole=not params.data.evaluation_questions
-        ),
+        published=published.beside(by_language[by_language["system"] != CEILING], whole=preparation.whole_sets(params)),
         ablations=ablation_report.build(params),
     )
 
