@@ -16,15 +16,18 @@ ACTIVE = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 USED = {
     "data": {"corpora", "factbook", "leakage", "preparation", "sampling", "squad_format"},
     "encoder": {"batching", "cpu_linear", "models", "pretraining"},
-    "reader": {"batching", "cpu_linear", "distillation", "features", "losses", "models"},
+    "reader": {"batching", "cpu_linear", "distillation", "features", "losses", "models", "stored_features"},
     "sampling": {"sampling"},
-    "distillation": {"batching", "coefficients", "cpu_linear", "distillation", "features", "losses", "models"},
+    "distillation": {
+        *("batching", "coefficients", "cpu_linear", "distillation", "features", "losses", "models"),
+        *("stored_features", "stored_logits"),
+    },
     "zero-shot": {"cpu_linear", "decoding", "evaluation", "features", "metrics", "predict"},
     "evaluation": {"cpu_linear", "decoding", "evaluation", "features", "metrics", "predict"},
     "ablations": {
         *("batching", "coefficients", "decoding", "distillation", "experiments", "features", "label_noise", "losses"),
         *("metrics", "models", "parallel_view", "predict", "sampling", "stored_logits", "sweep_results", "sweeps"),
-        *("corpora", "cpu_linear", "preparation", "squad_format"),
+        *("corpora", "cpu_linear", "preparation", "squad_format", "stored_features"),
     },
     "report": {
         *("ablation_report", "ceiling", "evaluation", "experiments", "figures", "metrics", "published", "report"),

@@ -40,7 +40,7 @@ KEPT = 2  # the last one, and the one before in case it is damaged
 # modules that decide what a training computes
 CODE = (
     *("batching", "coefficients", "cpu_linear", "distillation", "features", "losses", "models", "parallel_view"),
-    *("pretraining", "processes", "stored_logits"),
+    *("pretraining", "processes", "stored_features", "stored_logits"),
 )
 MANIFEST = "manifest.json"
 STATE = "run.json"
