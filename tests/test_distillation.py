@@ -83,7 +83,10 @@ def tiny_model(*, dropout=0.0, seed=0, type_vocab_size=2):
     )
 
 
-OPTIONS = ("steps", "first_teacher", "teacher_questions", "teacher_in_step", "logits_folder", "batch_tokens")
+OPTIONS = (
+    *("steps", "first_teacher", "teacher_questions", "teacher_in_step", "logits_folder", "batch_tokens"),
+    "features_folder",
+)
 
 
 def run(tmp_path, method, *, model=None, examples=EXAMPLES, generations=3, seed=1, **changes):

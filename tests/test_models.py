@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM, BertForQuestionAnswering
 
+from xqa_lib import cpu_linear
 from xqa_lib.errors import DataError
 from xqa_lib.features import encode_pairs
 from xqa_lib.models import SPECIAL_TOKENS, load_reader, new_encoder, train_tokenizer, weights_hash
@@ -207,6 +208,24 @@ def test_a_good_folder(folder):
     assert weights_hash(reader) == weights_hash(tiny_reader())
     assert weights_hash(load_reader(str(folder))[0]) == weights_hash(reader)
     assert weights_hash(load_reader(folder, seed=9)[0]) == weights_hash(reader)  # nothing is missing
+
+
+@pytest.mark.skipif(not cpu_linear.available(), reason="this PyTorch has no oneDNN product")
+def test_a_reader_multiplies_with_onednn_and_is_saved_as_an_ordinary_one(folder, tmp_path):
+    def kinds(model):
+        return {type(module) for module in model.modules() if isinstance(module, torch.nn.Linear)}
+
+    reader, _ = load_reader(folder)
+    assert kinds(reader) == {torch.nn.Linear, cpu_linear.CpuLinear}  # the answer layer has two outputs
+    assert cpu_linear.CpuLinear in kinds(new_encoder(TOKENIZER, ENCODER))
+    reader.save_pretrained(tmp_path)
+    ordinary = BertForQuestionAnswering.from_pretrained(tmp_path).eval()
+    assert kinds(ordinary) == {torch.nn.Linear}
+    assert weights_hash(ordinary) == weights_hash(reader)
+    inputs = TOKENIZER("Anna?", TEXTS["en"], return_tensors="pt", truncation=True, max_length=40)
+    with torch.inference_mode():
+        for name in ("start_logits", "end_logits"):
+            torch.testing.assert_close(reader(**inputs)[name], ordinary(**inputs)[name], rtol=1e-4, atol=1e-5)
 
 
 def refused(folder, message):

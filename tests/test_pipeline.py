@@ -15,16 +15,19 @@ ACTIVE = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 # the library modules without which a stage's results would be others
 USED = {
     "data": {"corpora", "factbook", "leakage", "preparation", "sampling", "squad_format"},
-    "encoder": {"batching", "models", "pretraining"},
-    "reader": {"batching", "distillation", "features", "losses", "models"},
+    "encoder": {"batching", "cpu_linear", "models", "pretraining"},
+    "reader": {"batching", "cpu_linear", "distillation", "features", "losses", "models", "stored_features"},
     "sampling": {"sampling"},
-    "distillation": {"batching", "coefficients", "distillation", "features", "losses", "models"},
-    "zero-shot": {"decoding", "evaluation", "features", "metrics", "predict"},
-    "evaluation": {"decoding", "evaluation", "features", "metrics", "predict"},
+    "distillation": {
+        *("batching", "coefficients", "cpu_linear", "distillation", "features", "losses", "models"),
+        *("stored_features", "stored_logits"),
+    },
+    "zero-shot": {"cpu_linear", "decoding", "evaluation", "features", "metrics", "predict"},
+    "evaluation": {"cpu_linear", "decoding", "evaluation", "features", "metrics", "predict"},
     "ablations": {
         *("batching", "coefficients", "decoding", "distillation", "experiments", "features", "label_noise", "losses"),
         *("metrics", "models", "parallel_view", "predict", "sampling", "stored_logits", "sweep_results", "sweeps"),
-        *("corpora", "preparation", "squad_format"),
+        *("corpora", "cpu_linear", "preparation", "squad_format", "stored_features"),
     },
     "report": {
         *("ablation_report", "ceiling", "evaluation", "experiments", "figures", "metrics", "published", "report"),

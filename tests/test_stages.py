@@ -220,10 +220,14 @@ def test_stages_leave_their_results_and_nothing_else(study):
     found = {
         str(path.relative_to(study.runs_folder)) for path in study.runs_folder.rglob("*") if path.suffix != ".json"
     }
-    # the first teacher's logits, for other runs that start from this reader: no result, and of no stage
-    scratch = {path for path in found if path.startswith("teacher-logits")}
-    assert len(scratch) == 2
-    found -= scratch
+    # features and the first teacher's logits, for other runs with the same data or reader: no result, and of no stage
+    logits = {path for path in found if path.startswith("teacher-logits")}
+    features = {path for path in found if path.startswith("features")}
+    assert len(logits) == 2
+    folders = (stages.reader_folder(study), stages.student_folder(study, "skd", 1))
+    phases = [record_of(folder)["phases"] for folder in folders]
+    assert len(features) == 1 + sum(map(len, phases))
+    found -= logits | features
     weights = {"model.safetensors", "training_log.csv"}
     assert found == {
         "encoder",

@@ -39,8 +39,8 @@ from .files import check_space, sha256_of, sync_folder, write_json
 KEPT = 2  # the last one, and the one before in case it is damaged
 # modules that decide what a training computes
 CODE = (
-    *("batching", "coefficients", "distillation", "features", "losses", "models", "parallel_view", "pretraining"),
-    *("processes", "stored_logits"),
+    *("batching", "coefficients", "cpu_linear", "distillation", "features", "losses", "models", "parallel_view"),
+    *("pretraining", "processes", "stored_features", "stored_logits"),
 )
 MANIFEST = "manifest.json"
 STATE = "run.json"

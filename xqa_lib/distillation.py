@@ -7,6 +7,7 @@ schedule run on, so the generations are one run of `transformers.Trainer` whose 
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainingArguments
 
-from . import losses, parallel_view, stored_logits
+from . import losses, parallel_view, stored_features, stored_logits
 from .batching import ShuffledLengthGroups, TokenBudgetBatches
 from .checkpoints import ResumableTrainer, data_hash, load_weights
 from .coefficients import COEFFICIENTS
@@ -28,17 +29,35 @@ from .progress import show_progress
 from .stored_logits import feature_id
 
 
-def training_features(tokenizer, examples, features):
+def training_features(tokenizer, examples, features, *, folder=None):
     """Labelled windows of `examples` as a `datasets.Dataset`.
 
     Args:
         examples: list of `squad_format.Example`; the first answer of each is the label.
         features: `params.Features`.
+        folder: where they are kept for other runs, memory-mapped (see `stored_features`); None: in memory.
 
     Returns:
         Dataset with input_ids, token_type_ids (lists without padding), start_positions, end_positions, length,
         feature_id (see `stored_logits.feature_id`) and example (index in `examples`).
     """
+    spans = [
+        (example.answers[0].start, example.answers[0].start + len(example.answers[0].text)) for example in examples
+    ]
+    if folder is None:
+        return _labelled_windows(tokenizer, examples, spans, features)
+    facts = {
+        "tokenizer": stored_features.tokenizer_hash(tokenizer),
+        "features": features,
+        "texts": data_hash((example.question, example.context) for example in examples),
+        "answers": data_hash(spans),
+    }
+    return stored_features.shared(
+        lambda: _labelled_windows(tokenizer, examples, spans, features), folder=Path(folder), facts=facts
+    )
+
+
+def _labelled_windows(tokenizer, examples, spans, features):
     windows = encode_pairs(
         tokenizer,
         [example.question for example in examples],
@@ -47,9 +66,6 @@ def training_features(tokenizer, examples, features):
         stride=features.stride,
         max_question_length=features.max_question_length,
     )
-    spans = [
-        (example.answers[0].start, example.answers[0].start + len(example.answers[0].text)) for example in examples
-    ]
     windows = as_arrays(windows)
     start_positions, end_positions = label_windows(windows, spans)
     lengths = windows.lengths()
@@ -414,6 +430,7 @@ def train_reader(
     first_teacher=None,
     teacher_questions=None,
     checkpoints=None,
+    features_folder=None,
     **options,
 ):
     """Train a reader on examples, by cross-entropy or by self-distillation.
@@ -431,6 +448,7 @@ def train_reader(
         teacher_questions: the question that the teacher reads for each example; None: what the student reads.
         checkpoints: (facts) -> `checkpoints.RunCheckpoints` of the training that these facts describe, to go on from
             and to write to; None keeps none.
+        features_folder: as `folder` of `training_features`.
         options: logits_folder, teacher_in_step and batch_tokens of `DistillationTrainer`.
 
     Returns:
@@ -476,7 +494,7 @@ def train_reader(
         use_cpu=(optimisation.bf16 or count() > 1) and not torch.cuda.is_available(),
         disable_tqdm=True,
     )
-    data = training_features(tokenizer, examples, features)
+    data = training_features(tokenizer, examples, features, folder=features_folder)
     if teacher_questions is not None:
         columns, _ = parallel_view.teacher_columns(tokenizer, examples, teacher_questions, features)
         for name, values in columns.items():

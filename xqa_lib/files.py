@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -76,6 +77,28 @@ def remove_leftovers(path):
         # a file of this name would be someone else's, and so would a folder without the one that is written
         if scratch.is_dir() and len(scratch.name) == len(Path(path).name) + 10:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def keep_small(newest, *, limit):
+    """Of the files beside `newest`, of its kind, remove those unused for longest until `limit` bytes hold the rest.
+
+    `newest` itself stays, whatever its size.
+    """
+    files = []
+    for path in newest.parent.glob(f"*{newest.suffix}"):
+        try:
+            files.append((path.stat().st_mtime_ns, path.stat().st_size, path))
+        except FileNotFoundError:  # another process was faster
+            continue
+    total = sum(size for _, size, _ in files)
+    for _, size, path in sorted(files):
+        if total <= limit:
+            return
+        if path != newest:
+            path.unlink(missing_ok=True)
+            total -= size
+    if total > limit:
+        print(f"{newest}: larger than the {limit} bytes meant for its folder", file=sys.stderr)
 
 
 def sync_folder(path, *, recursive=True):

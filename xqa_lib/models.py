@@ -21,6 +21,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from . import cpu_linear
 from .errors import DataError
 from .files import read_whole
 
@@ -121,7 +122,7 @@ def new_encoder(tokenizer, encoder):
             shared = _orthogonal(encoder.hidden_size)
             for weight in (attention.query.weight, attention.key.weight):
                 weight.add_(shared)  # on top of BERT's small random numbers
-    return model
+    return cpu_linear.use(model)
 
 
 def _orthogonal(size):
@@ -205,7 +206,7 @@ def load_reader(source, *, seed=None):
         raise DataError(f"{source}: the weights {wrong} hold numbers that are none (NaN or infinite); train it again")
     if not tokenizer.is_fast:
         raise DataError(f"{source}: its tokenizer gives no character offsets; a folder with tokenizer.json is needed")
-    return model.eval(), tokenizer
+    return cpu_linear.use(model).eval(), tokenizer
 
 
 def _refuse_unsafe(folder):

@@ -340,6 +340,7 @@ def _train(params, folder, *, source, phases, method, generations, seed, inputs)
                 seed=seed,
                 output_dir=out / "trainer",
                 logits_folder=params.runs_folder / "teacher-logits",
+                features_folder=params.runs_folder / "features",
                 # several processes share out the teacher's work, too, which a pass over all features would not
                 teacher_in_step=processes.count() > 1,
                 checkpoints=partial(kept.phase, name),

@@ -14,7 +14,6 @@ by feature would be shared by more runs, but the last bits of a forward pass dep
 
 import hashlib
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from .files import atomic_path
+from .files import atomic_path, keep_small
 from .models import span_logits
 
 BATCH_TOKENS = 16384  # of a forward pass, padding included; part of what identifies a file
@@ -159,7 +158,7 @@ def shared(teacher, dataset, *, folder, teacher_hash, compute_type="float32"):
         found = compute(teacher, dataset)
         with atomic_path(path) as temporary:
             save_file({name: getattr(found, name).contiguous() for name in _NAMES}, temporary, metadata=key)
-        _keep_small(path)
+        keep_small(path, limit=FOLDER_BYTES)
     return found
 
 
@@ -192,22 +191,3 @@ def _read(path, key):
     except (FileNotFoundError, SafetensorError):
         return None
     return table
-
-
-def _keep_small(newest):
-    """Remove the files that were not used for longest until `FOLDER_BYTES` hold the rest; never `newest`."""
-    files = []
-    for path in newest.parent.glob("*.safetensors"):
-        try:
-            files.append((path.stat().st_mtime_ns, path.stat().st_size, path))
-        except FileNotFoundError:  # another process was faster
-            continue
-    total = sum(size for _, size, _ in files)
-    for _, size, path in sorted(files):
-        if total <= FOLDER_BYTES:
-            return
-        if path != newest:
-            path.unlink(missing_ok=True)
-            total -= size
-    if total > FOLDER_BYTES:
-        print(f"{newest}: larger than the {FOLDER_BYTES} bytes meant for its folder", file=sys.stderr)

@@ -215,6 +215,7 @@ class Trainer:
         facts = {"examples": len(examples), "corrupted": corrupted, "ids": len({e.id for e in examples})}
         # the first teacher's logits are the same for all settings with these examples
         options = {"steps": self._steps(setting, optimisation), "logits_folder": self.scratch / "logits"}
+        options["features_folder"] = self.params.runs_folder / "features"
         # without noise teacher and student start equal, and the rounding of stored logits would tell them apart
         options["teacher_in_step"] = not setting.dropout
         if setting.view == "parallel":
@@ -242,7 +243,11 @@ class Trainer:
             return None
         like = replace(setting, method=replace(setting.method, ntl=setting.steps_of_ntl), steps_of_ntl=None)
         examples, _ = training_examples(like, self.parallel, self.params, self.seed)
-        windows = len(distillation.training_features(self.tokenizer, examples, self.params.features))
+        windows = len(
+            distillation.training_features(
+                self.tokenizer, examples, self.params.features, folder=self.params.runs_folder / "features"
+            )
+        )
         return optimiser_steps(windows, optimisation, setting.epochs)
 
     def _run(self, model, setting, examples, optimisation, generations, *, name="training", **options):
