@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from xqa_lib import ablation_report, experiments, figures, significance, sweeps
+from xqa_lib import ablation_report, experiments, figures, significance, sweep_results, sweeps
 from xqa_lib.errors import DataError
 from xqa_lib.evaluation import KEY
 from xqa_lib.files import write_json, write_text
@@ -41,7 +41,19 @@ def scored(key, f1_of):
     return pd.DataFrame(rows, columns=sweeps.COLUMNS)
 
 
-def write_results(params, f1_of):
+def others(params, settings, seed, f1_of):
+    """Rows of the settings that may be chosen on the sets that choose nothing; f1_of(set, setting or None, ...)."""
+    selectable = {key for found in experiments.selectable(params).values() for key in found}
+    parts = [
+        scored(key, lambda n, q, c, name=name, s=setting: f1_of(name, s, seed, n, q, c)).assign(set=name)
+        for key, setting in settings.items()
+        if setting is None or key in selectable
+        for name in params.data.evaluation_sets[1:]
+    ]
+    return pd.concat([*parts, pd.DataFrame(columns=sweep_results.OTHER_COLUMNS)])[sweep_results.OTHER_COLUMNS]
+
+
+def write_results(params, f1_of, other_f1_of=lambda name, *rest: 0.5):
     """What the sweeps leave: f1_of(setting or None, seed, number of the id, question, context) -> F1."""
     for group in params.sweeps.groups:
         for seed in params.seeds:
@@ -55,6 +67,9 @@ def write_results(params, f1_of):
             ]
             place = sweeps.folder(params, group, seed)
             write_text(place / "scores.csv", pd.concat(parts).to_csv(index=False))
+            write_text(
+                place / "other-sets.csv", others(params, first | settings, seed, other_f1_of).to_csv(index=False)
+            )
             logs = [
                 pd.DataFrame(
                     {"setting": key, "step": range(1, 7), "generation": [1, 1, 2, 2, 3, 3], "coefficient": 0.5}
@@ -189,10 +204,65 @@ def test_what_the_development_set_would_choose(tmp_path):
 
     write_results(params, f1_of)
     table = ablation_report.selection_table(ablation_report.build(params)).set_index("method")
-    assert table.loc["SKD, mAP@10", ["settings", "ntl", "temperature"]].tolist() == [3, 1, 4]
+    # the reference, another temperature, another ntl, no cross-entropy, one weight per example
+    assert table.loc["SKD, mAP@10", ["settings", "ntl", "temperature", "otherwise"]].tolist() == [5, 1, 4, ""]
     assert table.loc["SKD, mAP@10", "F1"] == pytest.approx(40.0)
     assert table.loc["CE", ["settings", "ntl"]].tolist() == [2, 2]
     assert table.loc["SKD, mAP@10", "study's temperature"] == 2.0
+
+
+def test_what_is_best_on_another_set_alone_is_neither_chosen_nor_shown(tmp_path):
+    """On the development set k 1 is best, on the test set temperature 4: only the first may be seen there."""
+    params = study(tmp_path, temperatures=[4], k=[1])
+    test, last = params.data.evaluation_sets[1:]
+
+    def f1_of(setting, seed, n, question, context):
+        if setting is None or setting.method.coefficient in (None, "constant"):
+            return 0.25
+        return 0.5 if setting.method.k == 1 else 0.4 if setting.method.temperature == 4 else 0.3
+
+    def other_f1_of(name, setting, seed, n, question, context):
+        if setting is None:
+            return 0.0
+        if setting.method.temperature == 4:
+            return 1.0
+        if setting.method.k != 1:
+            return 0.9
+        # 40 + 4 x seed in the same language, 20 across languages, half of both on the last set
+        return (0.4 + 0.04 * seed if question == context else 0.2) / (1 if name == test else 2)
+
+    write_results(params, f1_of, other_f1_of)
+    results = ablation_report.build(params)
+    chosen = row_of(ablation_report.selection_table(results), method="SKD, mAP@10")
+    assert (chosen["otherwise"], chosen["temperature"], chosen["F1"]) == ("k 1", 2.0, pytest.approx(50.0))
+    scores = ablation_report.selected_scores(results)
+    assert list(dict.fromkeys(scores["set"])) == [test, last]
+    assert list(dict.fromkeys(scores["system"])) == ["zero-shot", "CE", "SKD", "SKD, mAP@10"]
+    xlt = row_of(scores, set=test, system="SKD, mAP@10", task="xlt")
+    assert (xlt["f1"], xlt["f1_sd"], xlt["seeds"]) == (pytest.approx(46.0), pytest.approx(4 / 2**0.5), 2)
+    across = row_of(scores, set=test, system="SKD, mAP@10", task="gxlt_off_diagonal")
+    assert (across["f1"], across["f1_sd"]) == (pytest.approx(20.0), pytest.approx(0.0))
+    every = row_of(scores, set=test, system="SKD, mAP@10", task="gxlt")
+    assert every["f1"] == pytest.approx((3 * 46 + 2 * 20) / 5)
+    languages = ablation_report.selected_languages(results)
+    german = row_of(languages, set=last, system="SKD, mAP@10", language="de")
+    assert german["f1"] == pytest.approx(23.0)
+    assert set(languages["language"]) == {"en", "de", "zh"}
+    # the setting that is best on the test set is in no table of it
+    shown = {row["setting"] for row in scores.to_dict("records")} - {"zero-shot"}
+    assert shown == set(ablation_report.selection_table(results)["setting"])
+    hidden = experiments.with_method(experiments.reference(params), temperature=4).key
+    assert hidden in set(results.other_scores["setting"]) - shown
+    assert scores.loc[scores["system"] == "SKD, mAP@10", "f1"].max() < 60
+    text = "\n".join(ablation_report.section(results))
+    assert (
+        f"| {test} | SKD, mAP@10 | 0.0 ± 0.0 | 46.0 ± 2.8 | 0.0 ± 0.0 | 35.6 ± 1.7 | 0.0 ± 0.0 | 20.0 ± 0.0 |" in text
+    )
+    assert "chosen on `factbook-dev` alone" in text
+    # other scores of the other sets would choose the same
+    write_results(params, f1_of)
+    again = ablation_report.selection_table(ablation_report.build(params))
+    assert again.equals(ablation_report.selection_table(results))
 
 
 def test_exact_match_among_the_k_best(results):
@@ -214,10 +284,16 @@ def test_figures_and_section(results, tmp_path):
         "ablation-coefficient-curves",
         "ablation-top-k",
         "ablation-start-distribution",
+        "ablation-selected-languages",
     }
+    assert not plt.get_fignums()
     text = "\n".join(ablation_report.section(results))
     for name in drawn:
         assert f"](figures/{name}.png)" in text
+    assert [ax.get_title() for ax in drawn["ablation-selected-languages"].axes] == [
+        "factbook-test",
+        "factbook-zero-shot",
+    ]
     assert "on 3 parallel ids drawn by the seed, with ntl 1" in text
     assert "The truth is at rank 7, the best position in the window at rank 6: the windowed coefficient is 1/6." in text
     assert "| CE | as in the study | 0.0 ± 0.0 | 50.0 ± 0.0 | 0.0 ± 0.0 | 40.0 ± 0.0 |" in text

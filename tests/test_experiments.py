@@ -150,6 +150,40 @@ def test_languages_that_cannot_be_left_out(language, message):
         all_experiments(replace(PARAMS, sweeps=replace(PARAMS.sweeps, left_out=[language])))
 
 
+def test_what_may_be_chosen_on_the_development_set():
+    found = experiments.selectable(PARAMS)
+    assert list(found) == ["ce", "skd", "skd-map"]
+    assert [next(iter(settings)) for settings in found.values()] == [reference(PARAMS, name).key for name in found]
+    # ntl 0 to 6, and nothing else that a loss without a teacher looks at
+    assert sorted(s.method.ntl for s in found["ce"].values()) == list(range(7))
+    assert {s.method.coefficient for s in found["skd"].values()} == {"constant"}
+    assert {s.method.direction for s in found["skd"].values()} == {"forward", "reverse", "symmetric"}
+    assert 0.0 in {s.method.alpha_ce for s in found["skd"].values()}
+    several = found["skd-map"].values()
+    assert {(s.method.ntl, s.method.temperature) for s in several} >= {(n, t) for n in range(1, 7) for t in (2, 18)}
+    assert {s.method.weighting for s in several} == {"batch", "example"}
+    assert {s.method.coefficient for s in several} == set(experiments.COEFFICIENT_NAMES) - {"constant"}
+    # whatever else an experiment varies is no choice of a user's
+    for settings in found.values():
+        for s in settings.values():
+            assert s == replace(reference(PARAMS), method=s.method)
+    keys = [key for settings in found.values() for key in settings]
+    assert len(keys) == len(set(keys))
+    only = replace(PARAMS, sweeps=replace(PARAMS.sweeps, groups=["translation"]))
+    assert list(experiments.selectable(only)) == ["ce"]
+
+
+def test_weighting_the_other_way_is_an_option_of_each_coefficient():
+    params = replace(PARAMS, sweeps=replace(PARAMS.sweeps, weighted_otherwise=["average_precision_at_k", "constant"]))
+    assert [(p.series, p.value) for p in all_experiments(params)["coefficient"].points] == [
+        ("per batch", "windowed 1/rank"),
+        ("per batch", "constant"),
+        ("per batch", "AP@k"),
+        ("per example", "AP@k"),
+        ("per batch", "1/rank, exact"),
+    ]
+
+
 def test_students_of_the_study_are_recognised():
     own = students_of_the_study(PARAMS)
     assert list(own.values()) == ["ce", "skd", "skd-map"]
@@ -162,10 +196,8 @@ def test_students_of_the_study_are_recognised():
 
 def test_the_plan_counts_examples():
     params = load_params("embedded")
-    params = replace(params, sweeps=replace(params.sweeps, parallel_ids=10))
+    params = replace(params, sweeps=replace(params.sweeps, parallel_ids=10, reference_ntl=1))
     table = plan(params).set_index("experiment")
-    # three methods of 10 ids, so many pairs and epochs each
-    assert params.sweeps.reference_ntl == 1
     # three methods, ten ids, four pairs each
     assert table.loc["methods", "examples"] == 3 * 10 * 4 * params.distillation.epochs
     assert table.loc["methods", ["settings", "new"]].tolist() == [3, 3]

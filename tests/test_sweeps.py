@@ -11,7 +11,7 @@ import torch
 from test_distillation import TOKENIZER, tiny_model
 from test_stages import TINY, in_folder, parallel_examples
 
-from xqa_lib import corpora, experiments, models, preparation, stages, sweeps
+from xqa_lib import corpora, experiments, models, preparation, stages, sweep_results, sweeps
 from xqa_lib.errors import DataError
 from xqa_lib.experiments import Setting, all_experiments
 from xqa_lib.languages import PARALLEL
@@ -120,7 +120,7 @@ def test_every_pair_draws_questions_of_its_own(monkeypatch):
     found = {}
     for most in (0, 3, 5):
         params = replace(PARAMS, sweeps=replace(PARAMS.sweeps, evaluation_questions=most))
-        questions = sweeps.sample_questions(params, TOKENIZER)
+        questions = sweeps.sample_questions(params, TOKENIZER, "mlqa-dev")
         found[most] = [(e.question_lang, e.context_lang, e.id) for e in questions.examples]
         assert len(questions.windows) >= len(found[most])
         assert questions.metric == "mlqa"
@@ -129,7 +129,7 @@ def test_every_pair_draws_questions_of_its_own(monkeypatch):
     assert counts.tolist() == [3] * 49
     assert set(found[3]) < set(found[5])
     assert len({i for _, _, i in found[3]}) == 20  # all ids take part
-    assert sweeps.sample_questions(params, TOKENIZER).examples == questions.examples
+    assert sweeps.sample_questions(params, TOKENIZER, "mlqa-dev").examples == questions.examples
 
 
 # ------------------------------------------------------------------------------------------------ training
@@ -242,7 +242,7 @@ SWEEPS = replace(
     TINY.sweeps,
     groups=["objective", "data"],
     parallel_ids=3,
-    few_ids=[2, 0],
+    few_ids=[1, 2, 0],
     methods=["ce"],
     label_noise=[],
     left_out=[],
@@ -272,7 +272,7 @@ def test_what_a_group_leaves(study):
     params, tables = study
     for group in tables:
         found = {path.name for path in sweeps.folder(params, group, 1).iterdir()}
-        assert found == {"scores.csv", "logs.csv", "run.json", "start-distribution.csv"}
+        assert found == {"scores.csv", "other-sets.csv", "logs.csv", "run.json", "start-distribution.csv"}
     for group, table in tables.items():
         scores, logs, record = sweeps.read_group(params, group, 1)
         settings = experiments.assigned(params, group)
@@ -289,6 +289,33 @@ def test_what_a_group_leaves(study):
         assert table.set_index("setting")["f1"].to_dict() == pytest.approx(means.to_dict())
 
 
+def test_the_other_sets_are_read_with_what_may_be_chosen_and_with_nothing_else(study):
+    params, _ = study
+    others = params.data.evaluation_sets[1:]
+    assert others
+    selectable = {key for found in experiments.selectable(params).values() for key in found}
+    read = {}
+    for group in params.sweeps.groups:
+        table = sweep_results.read_other_sets(params, group, 1)
+        assert list(table.columns) == sweep_results.OTHER_COLUMNS
+        expected = selectable & set(experiments.assigned(params, group))
+        assert set(table["setting"]) - {"zero-shot"} == expected
+        assert ("zero-shot" in set(table["setting"])) == (group == "objective")
+        read |= dict(iter(table.groupby("setting")))
+    few = {p.setting.key for p in all_experiments(params)["few-resource"].points} - selectable
+    assert few
+    assert few.isdisjoint(read)
+    # the reader's scores are those of its answers to these questions, set by set
+    model, tokenizer = models.load_reader(stages.reader_folder(params))
+    assert list(dict.fromkeys(read["zero-shot"]["set"])) == others
+    for name, part in read["zero-shot"].groupby("set"):
+        questions = sweeps.sample_questions(params, tokenizer, name)
+        scores = sweeps.score(model, questions, evaluation=params.evaluation)
+        assert part["id"].tolist() == scores["id"].tolist()
+        assert part["f1"].tolist() == scores["f1"].tolist()
+        assert part.groupby(["question_lang", "context_lang"]).size().max() == params.sweeps.evaluation_questions
+
+
 def test_a_student_of_the_study_is_read_and_not_trained(study):
     params, _ = study
     _, logs, record = sweeps.read_group(params, "data", 1)
@@ -298,7 +325,7 @@ def test_a_student_of_the_study_is_read_and_not_trained(study):
     own = pd.read_csv(folder / "training_log.csv")
     assert logs[logs["setting"] == key]["loss"].tolist() == own["loss"].tolist()
     model, tokenizer = models.load_reader(folder)
-    questions = sweeps.sample_questions(params, tokenizer)
+    questions = sweeps.sample_questions(params, tokenizer, params.data.evaluation_sets[0])
     scores = sweeps.score(model, questions, evaluation=params.evaluation)
     found = sweeps.read_group(params, "data", 1)[0]
     assert found[found["setting"] == key]["f1"].tolist() == scores["f1"].tolist()
@@ -343,7 +370,7 @@ def test_the_record_names_every_setting(study):
 def test_a_group_that_was_stopped_goes_on_with_the_setting_it_was_at(study, monkeypatch):
     params, _ = study
     place = sweeps.folder(params, "data", 1)
-    calm = {name: (place / name).read_bytes() for name in ("scores.csv", "logs.csv")}
+    calm = {name: (place / name).read_bytes() for name in ("scores.csv", "other-sets.csv", "logs.csv")}
     trained, original = [], sweeps.Trainer.train
 
     def train(self, setting):
@@ -365,6 +392,7 @@ def test_a_group_that_was_stopped_goes_on_with_the_setting_it_was_at(study, monk
     # what an earlier start left is not taken for another reader's
     reader, _ = models.load_reader(stages.reader_folder(params))
     found = [
-        sweeps._decides(params, model, {}, sweeps.Questions([], None, "mlqa"), 1) for model in (reader, tiny_model())
+        sweeps._decides(params, model, {}, {"dev": sweeps.Questions([], None, "mlqa")}, 1)
+        for model in (reader, tiny_model())
     ]
     assert found[0]["reader"] != found[1]["reader"]

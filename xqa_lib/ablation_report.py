@@ -9,6 +9,7 @@ import pandas as pd
 from . import evaluation, experiments, figures, significance, sweep_results
 from .errors import DataError
 from .experiments import ZERO_SHOT
+from .languages import LANGUAGES
 
 TASKS = ("xlt", "gxlt")
 # the experiments whose values are numbers
@@ -22,6 +23,7 @@ class Results:
     Attributes:
         params: `params.Params`.
         scores: seed and `sweep_results.COLUMNS`, a row per setting, seed, question and language pair.
+        other_scores: seed and `sweep_results.OTHER_COLUMNS`: the settings that may be chosen, on the other sets.
         logs: seed, setting and a row per optimiser step.
         facts: setting, seed, examples, ids, corrupted, steps, minutes: a row per trained student.
         table: scores of each experiment's points, see `score_table`.
@@ -31,6 +33,7 @@ class Results:
 
     params: object
     scores: pd.DataFrame
+    other_scores: pd.DataFrame
     logs: pd.DataFrame
     facts: pd.DataFrame
     table: pd.DataFrame
@@ -40,11 +43,12 @@ class Results:
 
 def build(params):
     """`Results` of a study whose sweeps have run; raises DataError where one has not."""
-    scores, logs, facts = [], [], []
+    scores, others, logs, facts = [], [], [], []
     for group in params.sweeps.groups:
         for seed in params.seeds:
             found, log, record = sweep_results.read_group(params, group, seed)
             scores.append(found.assign(seed=seed))
+            others.append(sweep_results.read_other_sets(params, group, seed).assign(seed=seed))
             logs.append(log.assign(seed=seed))
             facts += [
                 {"setting": key, "seed": seed, "group": group, **{n: v for n, v in entry.items() if n != "setting"}}
@@ -55,6 +59,7 @@ def build(params):
     return Results(
         params=params,
         scores=scores,
+        other_scores=pd.concat(others, ignore_index=True),
         logs=logs,
         facts=facts,
         table=score_table(params, scores, facts),
@@ -191,44 +196,109 @@ def _seeds_alike(by_seed, experiment, point, baseline):
 
 
 def selection_table(results):
-    """The setting of each method that the development set would choose among those that were run, and the study's own.
+    """The setting of each method that the development set chooses among those that were run, beside the study's own.
 
-    Only settings that differ from the method's reference in ntl and temperature take part: these are what the paper
-    chooses on the development set, by the mean F1 over all language pairs.
+    What may be chosen is `experiments.selectable`; the highest mean F1 over all language pairs of the development set,
+    mean over the seeds, is chosen (the first of equal ones). No other set is looked at: the order is to train, to
+    choose here, and only then to read `selected_scores`.
 
     Returns:
-        DataFrame method, ntl, temperature, f1, f1_sd (chosen), study ntl, study temperature.
+        DataFrame method (label), settings (how many there were), setting (key), ntl, temperature, otherwise (the other
+        options that differ from the method's reference), F1, F1 sd (points), study's ntl, study's temperature.
     """
     params = results.params
     scored = results.table[(results.table["task"] == "gxlt")].drop_duplicates("setting").set_index("setting")
     rows = []
-    for method in ("ce", "skd", "skd-map"):
-        base = experiments.reference(params, method)
-        candidates = {}
-        for experiment in experiments.all_experiments(params).values():
-            for point in experiment.points:
-                found = point.setting.method
-                same = experiments.with_method(base, ntl=found.ntl, temperature=found.temperature)
-                if same.key == point.setting.key:
-                    candidates[same.key] = same.method
-        if not candidates:
-            continue
-        best = max(candidates, key=lambda key: scored.loc[key, "f1"])
-        own = params.method(method)
+    for name, candidates in experiments.selectable(params).items():
+        key = max(candidates, key=lambda candidate: scored.loc[candidate, "f1"])
+        best, own = candidates[key].method, params.method(name)
         rows.append(
             (
                 own.label,
                 len(candidates),
-                candidates[best].ntl,
-                candidates[best].temperature if own.coefficient else None,
-                scored.loc[best, "f1"],
-                scored.loc[best, "f1_sd"],
+                key,
+                best.ntl,
+                best.temperature if own.coefficient else None,
+                _differences(candidates[key], experiments.reference(params, name)),
+                scored.loc[key, "f1"],
+                scored.loc[key, "f1_sd"],
                 own.ntl,
                 own.temperature if own.coefficient else None,
             )
         )
-    columns = ["method", "settings", "ntl", "temperature", "F1", "F1 sd", "study's ntl", "study's temperature"]
-    return pd.DataFrame(rows, columns=columns)
+    columns = ["method", "settings", "setting", "ntl", "temperature", "otherwise", "F1", "F1 sd"]
+    return pd.DataFrame(rows, columns=[*columns, "study's ntl", "study's temperature"])
+
+
+def _differences(setting, other):
+    """The options of the loss, ntl and temperature aside, in which a setting differs from another, as words."""
+    mine, theirs = setting.as_dict()["method"], other.as_dict()["method"]
+    named = [
+        f"{name} {value}"
+        for name, value in mine.items()
+        if value != theirs[name] and value is not None and name not in ("ntl", "temperature")
+    ]
+    return ", ".join(named)
+
+
+def _selected(results):
+    """Scores of the chosen settings, and of nothing else, on the sets that did not choose; with a column system."""
+    chosen = selection_table(results).set_index("setting")["method"]
+    systems = {ZERO_SHOT: ZERO_SHOT} | chosen.to_dict()
+    scores = results.other_scores[results.other_scores["setting"].isin(systems)]
+    return scores.assign(system=scores["setting"].map(systems))
+
+
+def selected_scores(results):
+    """What the chosen settings score on the sets that did not choose them, with the zero-shot reader beside them.
+
+    Returns:
+        DataFrame set, task (of `evaluation.TASKS`), system (a method's label), setting, em, em_sd, f1, f1_sd (points,
+        over seeds), seeds, pairs, questions.
+    """
+    runs = [
+        evaluation.summary(part).assign(system=system, setting=key)
+        for (system, key, _), part in _selected(results).groupby(["system", "setting", "seed"], sort=False)
+    ]
+    if not runs:
+        return pd.DataFrame(columns=["set", "task", "system", "setting", *_MEASURED])
+    grouped = pd.concat(runs, ignore_index=True).groupby(["set", "task", "system", "setting"], sort=False)
+    return _in_order(results, _over_runs(grouped, pairs=("pairs", "first"), questions=("questions", "first")))
+
+
+def selected_languages(results):
+    """The same per language, question and passage in the same one: DataFrame set, language, system, em ... seeds."""
+    same = evaluation.of_task(_selected(results), "xlt")
+    if not len(same):
+        return pd.DataFrame(columns=["set", "language", "system", *_MEASURED])
+    runs = same.groupby(["set", "context_lang", "system", "seed"], sort=False)[["em", "f1"]].mean() * 100
+    table = _over_runs(runs.reset_index().groupby(["set", "context_lang", "system"], sort=False))
+    return _in_order(results, table.rename(columns={"context_lang": "language"}))
+
+
+_MEASURED = ["em", "em_sd", "f1", "f1_sd", "seeds"]
+
+
+def _over_runs(grouped, **more):
+    """Mean and standard deviation of grouped runs, with the columns `_MEASURED`."""
+    return grouped.agg(
+        **{"em": ("em", "mean"), "em_sd": ("em", "std"), "f1": ("f1", "mean"), "f1_sd": ("f1", "std")},
+        **{"seeds": ("f1", "size"), **more},
+    ).reset_index()
+
+
+def _in_order(results, table):
+    """Rows by set, then task or language, then system, each in the order of the study."""
+    params = results.params
+    orders = {
+        "set": params.data.evaluation_sets,
+        "task": list(evaluation.TASKS),
+        "language": list(LANGUAGES),
+        "system": [ZERO_SHOT, *(method.label for method in params.methods.values())],
+    }
+    return table.sort_values(
+        [name for name in orders if name in table], key=lambda column: column.map(orders[column.name].index)
+    ).reset_index(drop=True)
 
 
 def top_k_table(results):
@@ -256,21 +326,39 @@ def top_k_table(results):
 def draw(results):
     """All figures of the experiments: name -> matplotlib figure, closed for pyplot: notebooks do not show them."""
     drawn = {}
+    for name, figure in _figures(results):
+        # so many open figures would fill memory and the notebook that draws them; closed ones can be saved all the same
+        plt.close(figure)
+        drawn[name] = figure
+    return drawn
+
+
+def _figures(results):
+    """Pairs of name and figure, each drawn when it is asked for."""
     for experiment in experiments.all_experiments(results.params).values():
         part = results.table[results.table["experiment"] == experiment.name]
-        drawn[f"ablation-{experiment.name}"] = _experiment(experiment, part)
+        yield f"ablation-{experiment.name}", _experiment(experiment, part)
         if experiment.name == "temperature" and _is_grid(experiment):
             ax = figures.grid_heatmap(part[part["task"] == "gxlt"], axis=experiment.axis)
-            drawn["ablation-temperature-grid"] = ax.get_figure()
-    drawn["ablation-coefficient-curves"] = _coefficient_curves(results)
-    drawn["ablation-top-k"] = _top_k(results)
+            yield "ablation-temperature-grid", ax.get_figure()
+    yield "ablation-coefficient-curves", _coefficient_curves(results)
+    yield "ablation-top-k", _top_k(results)
     figure, ax = plt.subplots(figsize=(7.5, 2.8))
     figures.start_distribution(results.start_distribution, ax=ax)
-    drawn["ablation-start-distribution"] = figure
-    # so many figures would fill the notebook that draws them; closed ones can be saved all the same
-    for figure in drawn.values():
-        plt.close(figure)
-    return drawn
+    yield "ablation-start-distribution", figure
+    languages = selected_languages(results)
+    if len(languages):
+        yield "ablation-selected-languages", _selected_languages(languages)
+
+
+def _selected_languages(table):
+    parts = list(table.rename(columns={"system": "label"}).groupby("set", sort=False))
+    figure, axes = plt.subplots(len(parts), 1, figsize=(7, 4.2 * len(parts)), squeeze=False)
+    figure.subplots_adjust(hspace=0.6)
+    for ax, (name, part) in zip(axes[:, 0], parts, strict=True):
+        figures.xlt_by_language(part, ax=ax)
+        ax.set_title(name, pad=30)  # above the legend
+    return figure
 
 
 def _is_grid(experiment):
@@ -422,18 +510,73 @@ def section(results):
         "",
         _words_of(results.start_distribution),
         "",
-        "### What the development set would choose",
-        "",
-        "Among the settings of ntl and temperature that were run, by mean F1 over all language pairs. The study's own "
-        "settings were not changed after it.",
-        "",
-        markdown(selection_table(results)),
-        "",
+        *_selection(results),
         "Tables: [`ablations.csv`](tables/ablations.csv), [`ablation-tests.csv`](tables/ablation-tests.csv), "
-        "[`ablation-runs.csv`](tables/ablation-runs.csv), [`top-k.csv`](tables/top-k.csv).",
+        "[`ablation-runs.csv`](tables/ablation-runs.csv), [`top-k.csv`](tables/top-k.csv), "
+        "[`selection.csv`](tables/selection.csv), [`selected-scores.csv`](tables/selected-scores.csv), "
+        "[`selected-by-language.csv`](tables/selected-by-language.csv).",
         "",
     ]
     return lines
+
+
+def _selection(results):
+    """What the development set chooses, and what the chosen settings score elsewhere, as lines of Markdown."""
+    from .report import markdown
+
+    params = results.params
+    development, *others = params.data.evaluation_sets
+    lines = [
+        "### What the development set chooses, and how that does on the other sets",
+        "",
+        f"Chosen for each method: the highest F1 over all pairs of `{development}`, mean over the seeds, among "
+        "the settings above that differ from the method's own in ntl or in options of its loss (*settings*: how many). "
+        "No score of another set took part, and the study's own settings were not changed after it.",
+        "",
+        markdown(selection_table(results).drop(columns="setting")),
+        "",
+    ]
+    scores, languages = selected_scores(results), selected_languages(results)
+    if not len(scores):
+        return lines
+    size = params.sweeps.evaluation_questions
+    lines += [
+        f"The chosen settings, and no others, on {', '.join(f'`{name}`' for name in others)} "
+        f"({f'{size} questions' if size else 'all questions'} per language pair); chosen on `{development}` alone; "
+        "± is the standard deviation over seeds:",
+        "",
+        markdown(_side_by_side(scores)),
+        "",
+        f"By language, question and passage in the same one (F1, mean over seeds); chosen on `{development}` alone:",
+        "",
+        "![Same-language F1 of the chosen settings by language](figures/ablation-selected-languages.png)",
+        "",
+    ]
+    for name, part in languages.groupby("set", sort=False):
+        table = part.pivot_table(index="system", columns="language", values="f1", sort=False)
+        shown = table[list(dict.fromkeys(part["language"]))].reset_index().rename(columns={"system": name})
+        lines += [markdown(shown), ""]
+    return lines
+
+
+def _side_by_side(scores):
+    """`selected_scores` as people read them: a row per set and system, EM and F1 of each task with their deviations."""
+    rows = []
+    for (name, system), found in scores.groupby(["set", "system"], sort=False):
+        row = {"set": name, "": system}
+        for entry in found.itertuples():
+            for measure in ("em", "f1"):
+                row[f"{SHORT_NAMES[entry.task]} {measure.upper()}"] = _with_deviation(entry, measure)
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("")
+
+
+SHORT_NAMES = {"xlt": "XLT", "gxlt": "G-XLT", "gxlt_off_diagonal": "off-diagonal"}
+
+
+def _with_deviation(entry, measure):
+    mean, deviation = getattr(entry, measure), getattr(entry, f"{measure}_sd")
+    return f"{mean:.1f}" + (f" ± {deviation:.1f}" if deviation == deviation else "")
 
 
 def _words_of(table):
@@ -455,9 +598,7 @@ def readable_scores(results, name):
         row = {"": series, "value": value}
         for entry in found.itertuples():
             for measure in ("em", "f1"):
-                mean, deviation = getattr(entry, measure), getattr(entry, f"{measure}_sd")
-                text = f"{mean:.1f}" + (f" ± {deviation:.1f}" if deviation == deviation else "")
-                row[f"{'XLT' if entry.task == 'xlt' else 'G-XLT'} {measure.upper()}"] = text
+                row[f"{SHORT_NAMES[entry.task]} {measure.upper()}"] = _with_deviation(entry, measure)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -476,6 +617,8 @@ def tables(results):
         "ablation-tests": results.tests,
         "ablation-runs": results.facts,
         "selection": selection_table(results),
+        "selected-scores": selected_scores(results),
+        "selected-by-language": selected_languages(results),
         "top-k": top_k_table(results),
     }
 

@@ -206,6 +206,28 @@ def students_of_the_study(params):
     return found
 
 
+def selectable(params):
+    """What may be chosen on the development set: method -> {key: `Setting`}, each method's reference first.
+
+    These are the settings of the experiments that differ from a method's reference in options of its loss or in ntl,
+    trained on the same ids for the same epochs: how many and which teachers, noise and wrong answers are no choices.
+    A method keeps its kind of coefficient: none, constant, or one that looks at the teacher's ranking.
+    """
+    found = {}
+    points = [point for experiment in all_experiments(params).values() for point in experiment.points]
+    for name in params.methods:
+        base = reference(params, name)
+        same_kind = [p.setting for p in points if _kind(p.setting.method) == _kind(base.method)]
+        new = {s.key: s for s in [base, *same_kind] if replace(base, method=s.method).key == s.key}
+        # a study without the group of a method's experiments has no results of it
+        found[name] = {key: setting for key, setting in new.items() if any(p.setting.key == key for p in points)}
+    return {name: settings for name, settings in found.items() if settings}
+
+
+def _kind(method):
+    return method.coefficient if method.coefficient in (None, "constant") else "adaptive"
+
+
 def pairs_per_id(setting, languages):
     """How many language pairs the sampling draws for each id."""
     count = len(languages) - (setting.left_out is not None)
@@ -254,6 +276,11 @@ def _label(params, method):
     return params.method(method).label
 
 
+def _taught(params):
+    """The methods of the curves that have a teacher."""
+    return [name for name in params.sweeps.methods if params.method(name).coefficient is not None]
+
+
 def _own_first(values, own):
     """The values in their order, the method's own one among them and first: it is the baseline."""
     return [own, *[value for value in values if value != own]]
@@ -279,7 +306,7 @@ def _temperature(params):
 
 def _no_ce(params):
     points = []
-    for method in ("skd-map", "skd"):
+    for method in _taught(params):
         base = reference(params, method)
         points.append(Point(_label(params, method), "CE + KL", base))
         points.append(Point(_label(params, method), "KL alone", with_method(base, alpha_ce=0.0)))
@@ -310,7 +337,8 @@ def _coefficient(params):
     points = []
     for name in _own_first(params.sweeps.coefficients, base.method.coefficient):
         # a constant is the same for the batch and for each of its examples
-        for weighting in ("batch",) if name == "constant" else _own_first(["batch", "example"], base.method.weighting):
+        both = name in params.sweeps.weighted_otherwise and name != "constant"
+        for weighting in _own_first(["batch", "example"] if both else [], base.method.weighting):
             setting = with_method(base, coefficient=name, weighting=weighting)
             points.append(Point(f"per {weighting}", COEFFICIENT_NAMES[name], setting))
     return Experiment(
@@ -361,7 +389,7 @@ def _generations(params):
 
 def _dropout(params):
     points = []
-    for method in ("skd-map", "ce"):
+    for method in _taught(params):
         base = reference(params, method)
         points.append(Point(_label(params, method), "noise", base))
         points.append(Point(_label(params, method), "none", replace(base, dropout=False)))
@@ -376,10 +404,8 @@ def _dropout(params):
 
 def _view(params):
     points = []
-    for method in params.sweeps.methods:
+    for method in _taught(params):
         base = reference(params, method)
-        if base.method.coefficient is None:
-            continue  # nobody teaches it
         points.append(Point(_label(params, method), "what the student reads", base))
         across = replace(base, view="parallel")
         points.append(Point(_label(params, method), "question in the passage's language", across))
@@ -412,16 +438,13 @@ def _ntl_steps(params):
 
 def _pivot(params):
     points = []
-    # without a pivot in the study there is nothing to take away
-    for method in ("skd-map", "ce") if params.sampling.pivot else ():
-        base = reference(params, method)
-        if not 0 < base.method.ntl < len(params.sampling.languages) - 2:
-            continue  # a free draw of one language more would be that of all languages, and of more pairs
-        points.append(Point(_label(params, method), f"{params.sampling.pivot} always", base))
-        points.append(Point(_label(params, method), "any languages", replace(base, pivot=False)))
-    return Experiment(
-        "pivot", "data", "Must the pivot be one of the drawn languages?", "drawn", tuple(points), "series"
-    )
+    base, label = reference(params), _label(params, "skd-map")
+    # Without a pivot in the study there is nothing to take away; with many targets a free draw of one language more
+    # would be that of all languages, and of more pairs.
+    if params.sampling.pivot and 0 < base.method.ntl < len(params.sampling.languages) - 2:
+        points.append(Point(label, f"{params.sampling.pivot} always", base))
+        points.append(Point(label, "any languages", replace(base, pivot=False)))
+    return Experiment("pivot", "data", "Must the pivot be one of the drawn languages?", "drawn", tuple(points))
 
 
 def _left_out(params):

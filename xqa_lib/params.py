@@ -243,7 +243,8 @@ class Sweeps:
     temperatures: list[float]
     temperature_ntl: list[int]  # the other side of the T x ntl grid
     directions: list[str]
-    coefficients: list[str]  # each with one weight per batch and one per example
+    coefficients: list[str]  # each with the method's own weighting
+    weighted_otherwise: list[str]  # those that are also weighed the other way: per example, or per batch
     k: list[int]
     windows: list[int]  # half-widths in tokens
     generations: list[int]  # of as many epochs each as one of the study's
@@ -285,6 +286,7 @@ class Sweeps:
         for name, known in (
             ("directions", DIRECTIONS),
             ("coefficients", COEFFICIENTS),
+            ("weighted_otherwise", COEFFICIENTS),
             ("left_out", languages.LANGUAGES),
         ):
             unknown = [value for value in getattr(self, name) if value not in known]

@@ -284,6 +284,7 @@ def write(report, drawn):
     with atomic_folder(folder / "figures") as out:
         for name, figure in drawn.items():
             figures.save(figure, out / name)
+            plt.close(figure)
     write_json(folder / "metrics.json", metrics(report))
     write_text(folder / "README.md", page(report, drawn))
 

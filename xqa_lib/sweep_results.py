@@ -9,6 +9,7 @@ from .errors import DataError
 from .evaluation import KEY
 
 COLUMNS = ["setting", *KEY, "em", "f1", "rank"]
+OTHER_COLUMNS = ["set", "setting", *KEY, "em", "f1"]
 RANKS = 10  # how many of the best answers are looked through for an exact match
 
 
@@ -33,7 +34,16 @@ def read_group(params, group, seed):
             f"{place}: {len(lacking)} settings of the parameters were not run ({min(lacking)}, ...): run `dvc repro`, "
             "which runs them"
         )
-    # texts stay as they are: an id may look like a number
-    scores = pd.read_csv(place / "scores.csv", dtype={name: str for name in ("setting", *KEY)}, keep_default_na=False)
+    scores = _read(place / "scores.csv")
     logs = pd.read_csv(place / "logs.csv", dtype={"setting": str}) if (place / "logs.csv").is_file() else pd.DataFrame()
     return scores, logs, record
+
+
+def read_other_sets(params, group, seed):
+    """Scores of a group and seed on the sets that choose nothing, with `OTHER_COLUMNS`: of what may be chosen alone."""
+    return _read(folder(params, group, seed) / "other-sets.csv")
+
+
+def _read(path):
+    # texts stay as they are: an id may look like a number
+    return pd.read_csv(path, dtype={name: str for name in ("set", "setting", *KEY)}, keep_default_na=False)

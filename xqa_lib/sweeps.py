@@ -1,10 +1,12 @@
 """Run the settings of the experiments: one process per group and seed, that reads model and data once.
 
 Every setting is trained from the same English reader and scored on the same questions of the development set, so that
-settings can be compared question by question. What comes out are tables keyed by the setting:
+settings can be compared question by question. The settings that may be chosen by it are also scored on the other sets,
+into a file of its own: whoever chooses reads `scores.csv` alone. What comes out are tables keyed by the setting:
 
     runs/<study>/sweeps/<group>/seed-<seed>/
         scores.csv              setting, evaluation.KEY, em, f1 (0 to 1), rank: one row per question and language pair
+        other-sets.csv          the same without rank, with the set's name, of `experiments.selectable` and the reader
         logs.csv                setting, and a row per optimiser step as in a student's training_log.csv
         start-distribution.csv  the reader's start probabilities on one training example
         run.json                the settings, how many examples, steps and wrong answers each had, its weights
@@ -41,24 +43,23 @@ from .features import encode_pairs
 from .files import atomic_folder, sha256_of, write_json, write_text
 from .metrics import best_metric
 from .run_record import recorded
-from .sweep_results import COLUMNS, RANKS, folder, read_group  # noqa: F401  (read_group: for notebooks)
+from .sweep_results import COLUMNS, OTHER_COLUMNS, RANKS, folder, read_group  # noqa: F401  (read_group: for notebooks)
 
 
 @dataclass(frozen=True)
 class Questions:
-    """The development questions that every setting is scored on, as windows: made once, read by every student."""
+    """The questions of a set that settings are scored on, as windows: made once, read by every student."""
 
     examples: list
     windows: object  # features.Windows
     metric: str
 
 
-def sample_questions(params, tokenizer):
-    """`Questions` of a study: `sweeps.evaluation_questions` per language pair, the same for every setting and seed.
+def sample_questions(params, tokenizer, name):
+    """`Questions` of a set: `sweeps.evaluation_questions` per language pair, the same for every setting and seed.
 
     Each pair draws its own, so that few questions per pair are many ids in all: ids are what the tests resample.
     """
-    name = params.data.evaluation_sets[0]
     pairs = {}
     for example in preparation.read_evaluation(params, name):
         pairs.setdefault((example.question_lang, example.context_lang), []).append(example)
@@ -286,6 +287,9 @@ def run_group(params, group, seed):
     A setting that one of the study's own students has is not trained again: the student is read. The first group also
     scores the untrained reader. Killed and started again, the group goes on from the setting and the step it was at.
 
+    Nothing is chosen here: what may be chosen is scored on every set, and the report then chooses by the development
+    set alone (`ablation_report.selection_table`) and shows the other sets' scores of the chosen settings alone.
+
     Args:
         params: `params.Params`.
         group: one of `params.sweeps.groups`.
@@ -300,7 +304,8 @@ def run_group(params, group, seed):
     stages.use_threads(params)
     reader, tokenizer = models.load_reader(stages.reader_folder(params))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    questions = sample_questions(params, tokenizer)
+    questions = {name: sample_questions(params, tokenizer, name) for name in params.data.evaluation_sets}
+    selectable = {key for found in experiments.selectable(params).values() for key in found}
     parallel = preparation.read_parallel(params)
     inputs = [stages.reader_folder(params) / "run.json"]
     place = folder(params, group, seed)
@@ -311,28 +316,35 @@ def run_group(params, group, seed):
     ):
         trainer = Trainer(params, reader, tokenizer, parallel, seed, out / "trainer", kept)
         finished = kept.phase("finished", _decides(params, reader, parallel, questions, seed)).folder
-        scores, logs, record["settings"] = [], [], {}
+        scores, others, logs, record["settings"] = [], [], [], {}
         if first:
-            found = score(reader.to(device), questions, evaluation=params.evaluation)
+            found, other = _scores(reader.to(device), questions, params, every_set=True)
             scores.append(found.assign(setting=experiments.ZERO_SHOT))
+            others.append(other.assign(setting=experiments.ZERO_SHOT))
         table = start_distribution(params, reader.to("cpu"), tokenizer, parallel, seed)
         write_text(out / "start-distribution.csv", table.to_csv(index=False, lineterminator="\n"))
         for key, setting in settings.items():
+            every_set = key in selectable
 
-            def make(key=key, setting=setting):
+            def make(key=key, setting=setting, every_set=every_set):
                 begun = time.perf_counter()
                 model, log, facts = _student(params, own[key], seed) if key in own else trainer.train(setting)
-                found = score(model.to(device), questions, evaluation=params.evaluation)
-                return found, log, {**facts, "minutes": round((time.perf_counter() - begun) / 60, 4)}
+                found, other = _scores(model.to(device), questions, params, every_set=every_set)
+                facts = {**facts, "minutes": round((time.perf_counter() - begun) / 60, 4)}
+                return {"scores": found, "other-sets": other, "log": log}, facts
 
-            found, log, facts = _once(finished / key, make)
+            tables, facts = _once(finished / (f"{key}-every-set" if every_set else key), make)
             shutil.rmtree(kept.folder / key, ignore_errors=True)  # its checkpoints
+            found, other, log = tables.values()
             scores.append(found.assign(setting=key))
+            others.append(other.assign(setting=key))
             logs.append(log.assign(setting=key))
             record["settings"][key] = {"setting": setting.as_dict(), **facts}
         shutil.rmtree(out / "trainer", ignore_errors=True)
         table = pd.concat(scores, ignore_index=True)[COLUMNS]
         write_text(out / "scores.csv", table.to_csv(index=False, lineterminator="\n"))
+        other = pd.concat(others, ignore_index=True) if others else pd.DataFrame(columns=OTHER_COLUMNS)
+        write_text(out / "other-sets.csv", other[OTHER_COLUMNS].to_csv(index=False, lineterminator="\n"))
         if logs:
             log = pd.concat(logs, ignore_index=True)
             columns = ["setting", *(name for name in log.columns if name != "setting")]
@@ -340,6 +352,22 @@ def run_group(params, group, seed):
     return overview(table).assign(
         minutes=lambda found: [record["settings"].get(key, {}).get("minutes", float("nan")) for key in found["setting"]]
     )
+
+
+def _scores(model, questions, params, *, every_set):
+    """(scores on the development set, scores on the other sets with a column set); the second empty unless asked for.
+
+    Args:
+        questions: name of the set -> `Questions`, the development set first.
+    """
+    found = {
+        name: score(model, sample, evaluation=params.evaluation)
+        for name, sample in (questions.items() if every_set else list(questions.items())[:1])
+    }
+    development, *others = found
+    columns = [column for column in OTHER_COLUMNS if column != "setting"]
+    tables = [found[name].assign(set=name)[columns] for name in others]
+    return found[development], pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 
 def _student(params, method, seed):
@@ -365,33 +393,30 @@ def _decides(params, reader, parallel, questions, seed):
         "params": {name: value for name, value in params.as_dict().items() if name not in ("sweeps", "paths")},
         "reader": models.weights_hash(reader),
         "parallel": checkpoints.data_hash(sorted(parallel.items())),
-        "questions": checkpoints.data_hash(questions.examples),
+        "questions": {name: checkpoints.data_hash(sample.examples) for name, sample in questions.items()},
         "seed": seed,
         "code": {name: sha256_of(Path(__file__).with_name(f"{name}.py")) for name in code},
     }
 
 
 def _once(place, make):
-    """(scores, log, facts) that `make` returns, or an earlier start of the run left in the folder `place`.
+    """(tables by name, facts) that `make` returns, or an earlier start of the run left in the folder `place`.
 
     They are read from the files in both cases, so that a run that was taken up again writes the same bytes.
     """
     if not place.is_dir():
-        scores, log, facts = make()
+        tables, facts = make()
         with atomic_folder(place) as out:
-            scores.to_csv(out / "scores.csv", index=False, lineterminator="\n")
-            log.to_csv(out / "log.csv", index=False, lineterminator="\n")
+            for name, table in tables.items():
+                table.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
             write_json(out / "facts.json", facts)
-    scores, log = (
-        pd.read_csv(
-            place / name,
-            dtype=dict.fromkeys(KEY, str),
-            na_values=[""],
-            keep_default_na=False,
+    tables = {
+        name: pd.read_csv(
+            place / f"{name}.csv", dtype=dict.fromkeys(("set", *KEY), str), na_values=[""], keep_default_na=False
         )
-        for name in ("scores.csv", "log.csv")
-    )
-    return scores, log, json.loads((place / "facts.json").read_text(encoding="utf-8"))
+        for name in ("scores", "other-sets", "log")
+    }
+    return tables, json.loads((place / "facts.json").read_text(encoding="utf-8"))
 
 
 def overview(scores):
