@@ -251,10 +251,16 @@ def test_comparisons_by_question_language(written):
     family = table[(table["set"] == "factbook-dev") & (table["task"] == "gxlt") & (table["system"] == "skd")]
     assert sorted(family["question_lang"]) == ["de", "en"]
     assert family["p_holm"].max() <= min(1, 2 * family["p_wilcoxon"].max())
-    assert report.languages_that_differ(family.assign(p_holm=0.01, low=-9.0, high=-1.0, difference=-5.0)).startswith(
+    losses = family.assign(p_holm=0.01, low=-9.0, high=-1.0, difference=-5.0)
+    assert report.languages_that_differ(losses, "zero-shot", "by-question-language").startswith(
         "By question language (all passages; Holm over the languages of a set and method): 2 of 2 differences from "
         "zero-shot hold, 2 of them losses: SKD on factbook-dev in en, SKD on factbook-dev in de. All rows:"
     )
+    against_ce = written.built.by_question_language_against_ce
+    assert set(against_ce["system"]) == {"skd"}
+    row = row_of(against_ce, set="factbook-dev", task="gxlt", question_lang="de")
+    ce = row_of(table, set="factbook-dev", task="gxlt", question_lang="de", system="ce")
+    assert row["difference"] == pytest.approx(75.0 - ce["difference"])
 
 
 def test_tables_are_there_for_machines_and_for_people(written):

@@ -40,6 +40,7 @@ class Report:
         logs: (method, seed) -> training log.
         leakage: overlap of training and evaluation data.
         by_question_language: each method against zero-shot per question language, Holm over the languages.
+        by_question_language_against_ce: the same against cross-entropy; empty where that is not to be compared.
         published: our same-language scores beside published ones, where they are of the same questions.
         ablations: `ablation_report.Results`.
     """
@@ -54,6 +55,7 @@ class Report:
     logs: dict
     leakage: pd.DataFrame
     by_question_language: pd.DataFrame
+    by_question_language_against_ce: pd.DataFrame
     published: pd.DataFrame
     ablations: object
 
@@ -88,13 +90,18 @@ def build(params):
     trained = scores[~scores["system"].isin(NOT_TRAINED)]
     by_language = language_table(params, scores[scores["system"] != RANDOM])
     against_zero_shot = _labelled(params, significance.compare_systems(trained, ZERO_SHOT))
+    compared = trained[trained["system"] != ZERO_SHOT]
+    with_ce = "ce" in params.trained and len(params.trained) > 1
+    by_question_language = _labelled(
+        params, significance.compare_systems(trained, ZERO_SHOT, by="question_lang", resamples=2000)
+    )
     return Report(
         params=params,
         scores=scores,
         table=score_table(params, scores),
         against_zero_shot=against_zero_shot,
-        against_ce=_labelled(params, significance.compare_systems(trained[trained["system"] != ZERO_SHOT], "ce"))
-        if "ce" in params.trained and len(params.trained) > 1
+        against_ce=_labelled(params, significance.compare_systems(compared, "ce"))
+        if with_ce
         else against_zero_shot.iloc[:0],
         by_language=by_language,
         minutes=run_table(params),
@@ -104,9 +111,12 @@ def build(params):
             for seed in params.seeds
         },
         leakage=pd.read_csv(params.data_folder / "leakage.csv"),
-        by_question_language=_labelled(
-            params, significance.compare_systems(trained, ZERO_SHOT, by="question_lang", resamples=2000)
-        ),
+        by_question_language=by_question_language,
+        by_question_language_against_ce=_labelled(
+            params, significance.compare_systems(compared, "ce", by="question_lang", resamples=2000)
+        )
+        if with_ce
+        else by_question_language.iloc[:0],
         published=published.beside(by_language[by_language["system"] != CEILING], whole=preparation.whole_sets(params)),
         ablations=ablation_report.build(params),
     )
@@ -274,6 +284,7 @@ def write(report, drawn):
         "runs": report.minutes,
         "leakage": report.leakage,
         "by-question-language": report.by_question_language,
+        "by-question-language-against-ce": report.by_question_language_against_ce,
         "published": report.published,
         **ablation_report.tables(report.ablations),
     }
@@ -336,8 +347,17 @@ def page(report, drawn):
     if len(report.against_ce):
         lines += [markdown_comparison(report.against_ce, "CE"), ""]
     lines += [
-        languages_that_differ(report.by_question_language),
+        languages_that_differ(report.by_question_language, "zero-shot", "by-question-language"),
         "",
+    ]
+    if len(report.by_question_language_against_ce):
+        lines += [
+            languages_that_differ(
+                report.by_question_language_against_ce, "cross-entropy", "by-question-language-against-ce"
+            ),
+            "",
+        ]
+    lines += [
         "## Beside published scores",
         "",
         *_published(report),
@@ -402,18 +422,24 @@ def markdown_languages(report, name):
     return markdown(table[order].reset_index().rename(columns={"label": ""}))
 
 
-def languages_that_differ(table):
-    """A sentence: for which question languages a method differs from zero-shot after Holm over the languages."""
+def languages_that_differ(table, baseline, file):
+    """A sentence: for which question languages a method differs from a baseline after Holm over the languages.
+
+    Args:
+        table: as `significance.compare_systems` by question language, with labels.
+        baseline: what it is compared with, as the sentence names it.
+        file: name of the table that has all rows, without ending.
+    """
     part = table[table["task"] == "gxlt"]
     holds = part[(part["p_holm"] < 0.05) & ((part["low"] > 0) | (part["high"] < 0))]
     text = (
         f"By question language (all passages; Holm over the languages of a set and method): {len(holds)} of "
-        f"{len(part)} differences from zero-shot hold"
+        f"{len(part)} differences from {baseline} hold"
     )
     lower = holds[holds["difference"] < 0]
     named = ", ".join(f"{row.label} on {row.set} in {row.question_lang}" for row in lower.itertuples())
     text += f", {len(lower)} of them losses: {named}." if len(lower) else ", none of them a loss."
-    return f"{text} All rows: [`by-question-language.csv`](tables/by-question-language.csv)."
+    return f"{text} All rows: [`{file}.csv`](tables/{file}.csv)."
 
 
 def _published(report):

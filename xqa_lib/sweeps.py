@@ -85,9 +85,7 @@ def score(model, questions, *, evaluation):
 
     `rank` is the place among the ten best answers of the first that matches exactly, from 1; 0 if none does.
     """
-    start, end = predict.window_logits(
-        model, questions.windows, batch_size=evaluation.batch_size, bf16=evaluation.bf16
-    )
+    start, end = predict.window_logits(model, questions.windows, batch_size=evaluation.batch_size, bf16=evaluation.bf16)
     contexts = [example.context for example in questions.examples]
     found = best_answers(
         questions.windows,
