@@ -1,5 +1,6 @@
 """The experiments' tables, tests and words from made-up results: every number by hand."""
 
+import warnings
 from dataclasses import replace
 
 import matplotlib
@@ -312,7 +313,10 @@ def test_exact_match_among_the_k_best(results):
 
 
 def test_figures_and_section(results, tmp_path):
-    drawn = ablation_report.draw(results)
+    plt.close("all")
+    with plt.rc_context({"figure.max_open_warning": 1}), warnings.catch_warnings():
+        warnings.simplefilter("error")  # a second open figure is one
+        drawn = ablation_report.draw(results)
     names = set(experiments.all_experiments(results.params))
     assert set(drawn) == {
         *(f"ablation-{name}" for name in names),

@@ -582,7 +582,8 @@ def _selection(results):
         "",
         f"Chosen for each method: the highest F1 over all pairs of `{development}`, mean over the seeds, among "
         "the settings above that differ from the method's own in ntl or in options of its loss (*settings*: how many). "
-        "No score of another set took part, and the study's own settings were not changed after it.",
+        "No score of another set took part, and the study's own settings were not changed after it. The F1 that chose "
+        "is that of the best of several, and therefore too high on average; the scores on the other sets are not.",
         "",
         markdown(selection_table(results).drop(columns="setting")),
         "",
@@ -593,8 +594,8 @@ def _selection(results):
     size = params.sweeps.evaluation_questions
     lines += [
         f"The chosen settings, and no others, on {', '.join(f'`{name}`' for name in others)} "
-        f"({f'{size} questions' if size else 'all questions'} per language pair); chosen on `{development}` alone; "
-        "± is the standard deviation over seeds:",
+        f"(questions per language pair: {size or 'all'}), trained on {params.sweeps.parallel_ids or 'all'} parallel "
+        f"ids; chosen on `{development}` alone; ± is the standard deviation over seeds:",
         "",
         markdown(_side_by_side(scores)),
         "",
