@@ -1,5 +1,6 @@
 """The experiments' tables, tests and words from made-up results: every number by hand."""
 
+import warnings
 from dataclasses import replace
 
 import matplotlib
@@ -183,6 +184,41 @@ def test_comparisons_and_their_correction(results):
     assert (part["p_holm"] >= part["p_wilcoxon"]).all()
 
 
+def test_what_wrong_answers_cost_is_compared_from_end_to_end(tmp_path):
+    params = study(tmp_path, label_noise=[0.2, 0.4], few_ids=[0, 1])
+
+    def f1_of(setting, seed, n, question, context):
+        if setting is None:
+            return 0.0
+        if setting.method.coefficient is None:
+            return 0.6 - setting.label_noise + 0.1 * (setting.parallel_ids == 0)
+        # lower scores than cross-entropy's at every rate, and yet it loses less; per example on one half of the ids
+        part = {"batch": 0.5, "example": 2.0 * (n % 2)}[setting.method.weighting]
+        return 0.2 - part * setting.label_noise / 4 + 0.4 * (setting.parallel_ids == 0)
+
+    write_results(params, f1_of)
+    results = ablation_report.build(params)
+    table = ablation_report.change_table(results)
+    rows = table[table["experiment"] == "label-noise"].set_index("series")
+    assert rows["change"].tolist() == pytest.approx([-40.0, -5.0, -10.0])
+    assert (set(rows["start"]), set(rows["end"])) == ({0.0}, {0.4})
+    assert rows.loc["SKD, mAP@10", ["difference", "low", "high"]].tolist() == pytest.approx([35.0] * 3)
+    wide = rows.loc["windowed 1/rank, per example"]
+    assert wide["difference"] == pytest.approx(30.0)
+    assert 20 <= wide["low"] < 30 < wide["high"] <= 40
+    few = table[table["experiment"] == "few-resource"]
+    assert few[["start", "end"]].drop_duplicates().values.tolist() == [[1, "all"]]
+    assert few["change"].tolist() == pytest.approx([10.0, 40.0])
+    text = "\n".join(ablation_report.section(results))
+    assert (
+        "From 1 to all, F1 moves by +10.0 with CE; by +40.0 with SKD, mAP@10, a difference of +30.0 [+30.0, +30.0]."
+        in text
+    )
+    unclear = rows.assign(low=-1.0, high=1.0)
+    assert ablation_report.changes_in_words(unclear.reset_index()).endswith("; all these intervals hold 0.")
+    assert ablation_report.changes_in_words(table.iloc[:0]) == ""
+
+
 def test_the_verdict():
     columns = ["series", "value", "against", "difference", "low", "high", "p_holm", "seeds", "seeds_alike"]
     good = ("A", 1, "B: 1", 5.0, 2.0, 8.0, 0.01, 3, 3)
@@ -277,7 +313,10 @@ def test_exact_match_among_the_k_best(results):
 
 
 def test_figures_and_section(results, tmp_path):
-    drawn = ablation_report.draw(results)
+    plt.close("all")
+    with plt.rc_context({"figure.max_open_warning": 1}), warnings.catch_warnings():
+        warnings.simplefilter("error")  # a second open figure is one
+        drawn = ablation_report.draw(results)
     names = set(experiments.all_experiments(results.params))
     assert set(drawn) == {
         *(f"ablation-{name}" for name in names),

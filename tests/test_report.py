@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from xqa_lib import ablation_report, ceiling, evaluation, figures, preparation, report, stages
 from xqa_lib.files import write_json, write_text
@@ -305,6 +306,12 @@ def test_heat_maps_of_differences_share_one_scale(written):
     assert [mesh.get_clim() for mesh in differences] == [(-75, 75)] * 2
 
 
+def test_written_figures_are_closed(written):
+    # pyplot keeps what is not closed, and warns of more than twenty
+    assert written.drawn
+    assert not {id(plt.figure(number)) for number in plt.get_fignums()} & {id(f) for f in written.drawn.values()}
+
+
 def test_intervals_are_those_of_the_comparison(written):
     panels = written.drawn["factbook-dev-methods"].axes
     assert [ax.get_title() for ax in panels[1:]] == [
@@ -319,7 +326,7 @@ def test_intervals_are_those_of_the_comparison(written):
 def test_no_text_lies_on_another(written):
     """Titles, labels, legends and numbers of a figure keep apart."""
     for name, figure in written.drawn.items():
-        figure.canvas.draw()
+        FigureCanvasAgg(figure).draw()  # `report.write` closed it, and with it the canvas that pyplot had given it
         pieces = [figure._suptitle] if figure._suptitle else []
         for ax in figure.axes:
             if ax.axison:

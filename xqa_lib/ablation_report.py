@@ -14,6 +14,8 @@ from .languages import LANGUAGES
 TASKS = ("xlt", "gxlt")
 # the experiments whose values are numbers
 CURVES = ("temperature", "k", "window", "generations", "ntl", "ntl-steps", "few-resource", "label-noise")
+# those of them whose ends are compared: what do methods gain from data, and lose to wrong answers?
+CHANGES = ("few-resource", "label-noise")
 
 
 @dataclass(frozen=True)
@@ -437,6 +439,51 @@ def verdict(tests):
     return f"{len(holds)} of {len(tests)} differences hold: {found}."
 
 
+def change_table(results, *, seed=0, resamples=10_000):
+    """How far each series' F1 moves along the curves of `CHANGES`, and whether as far as that of the first series.
+
+    What a method loses to wrong answers cannot be read off its scores beside another method's: they may differ without
+    any. Questions are matched as in `comparison_table`, and their changes from end to end are compared.
+
+    Returns:
+        DataFrame experiment, series, start, end (values of the axis, "all" last), change (points, from start to end),
+        difference (from the first series' change), low, high (95% paired bootstrap over ids); NaN for the first series.
+    """
+    means = results.scores.groupby(["setting", *evaluation.KEY])["f1"].mean() * 100
+    columns = ["experiment", "series", "start", "end", "change", "difference", "low", "high"]
+    rows = []
+    for name, experiment in experiments.all_experiments(results.params).items():
+        if name not in CHANGES:
+            continue
+        values = sorted({p.value for p in experiment.points}, key=lambda value: np.inf if value == "all" else value)
+        if len(values) < 2:
+            continue
+        start, end = values[0], values[-1]
+        keys = {(p.series, p.value): p.setting.key for p in experiment.points}
+        changes = {p.series: means[keys[p.series, end]] - means[keys[p.series, start]] for p in experiment.points}
+        for series, change in changes.items():
+            first = next(iter(changes))
+            found = significance.paired_bootstrap(change, changes[first], resamples=resamples, seed=seed)
+            against = (found.difference, found.low, found.high) if series != first else (np.nan,) * 3
+            rows.append((name, series, start, end, change.mean(), *against))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def changes_in_words(table):
+    """A sentence on one experiment's rows of `change_table`: what each series gains or loses, and how that differs."""
+    if not len(table):
+        return ""
+    first, others = table.iloc[0], table.iloc[1:]
+    start, end = (value if isinstance(value, str) else f"{value:g}" for value in (first["start"], first["end"]))
+    text = f"From {start} to {end}, F1 moves by {first['change']:+.1f} with {first['series']}"
+    for row in others.itertuples():
+        interval = f"[{row.low:+.1f}, {row.high:+.1f}]"
+        text += f"; by {row.change:+.1f} with {row.series}, a difference of {row.difference:+.1f} {interval}"
+    if len(others) and ((others["low"] <= 0) & (others["high"] >= 0)).all():
+        text += "; all these intervals hold 0"
+    return f"{text}."
+
+
 def caption(params):
     """What all tables of the experiments have in common, a sentence or three."""
     size = params.sweeps
@@ -462,11 +509,12 @@ NOTES = {
     "view": "The divergence runs over [CLS] and the passage, the positions that both have; same-language pairs have "
     "one view only.",
     "no-ce": "Without cross-entropy one weight for the whole batch only scales the gradient, and clipping its norm at "
-    "1 takes the scale back: wherever the norm is above 1, the two methods make the same steps.",
+    "1 takes the scale back: wherever the norm is above 1, the coefficient then changes nothing.",
     "ntl": "At equal epochs a larger ntl also trains longer.",
     "ntl-steps": "As many optimiser steps as the study's ntl has.",
     "left-out": "Both are scored on the pairs that have the language in the question or the passage.",
-    "label-noise": "Wrong answers are drawn per id and passage language; each rate contains the lower ones.",
+    "label-noise": "Wrong answers are drawn per id and passage language; each rate contains the lower ones. One "
+    "weight for a whole batch cannot spare the wrong answers in it; a weight per example could.",
     "generations": "Fixed teacher: the English reader for as many epochs. Born again: every generation starts from the "
     "English reader with a learning-rate schedule of its own.",
 }
@@ -478,7 +526,7 @@ def section(results):
 
     params = results.params
     lines = ["## Experiments", "", caption(params), ""]
-    zero_shot = results.table[results.table["experiment"] == ZERO_SHOT]
+    zero_shot, changes = results.table[results.table["experiment"] == ZERO_SHOT], change_table(results)
     for row in zero_shot.itertuples():
         lines += [f"Zero-shot, {figures.TASK_NAMES[row.task]}: EM {row.em:.1f}, F1 {row.f1:.1f}.", ""]
     for experiment in experiments.all_experiments(params).values():
@@ -489,6 +537,8 @@ def section(results):
         if NOTES.get(experiment.name):
             lines += [NOTES[experiment.name], ""]
         lines += [verdict(results.tests[results.tests["experiment"] == experiment.name]), ""]
+        if experiment.name in CHANGES:
+            lines += [changes_in_words(changes[changes["experiment"] == experiment.name]), ""]
         lines += [markdown(readable_scores(results, experiment.name)), ""]
     lines += [
         "### What the coefficient does over training",
@@ -512,6 +562,7 @@ def section(results):
         "",
         *_selection(results),
         "Tables: [`ablations.csv`](tables/ablations.csv), [`ablation-tests.csv`](tables/ablation-tests.csv), "
+        "[`ablation-changes.csv`](tables/ablation-changes.csv), "
         "[`ablation-runs.csv`](tables/ablation-runs.csv), [`top-k.csv`](tables/top-k.csv), "
         "[`selection.csv`](tables/selection.csv), [`selected-scores.csv`](tables/selected-scores.csv), "
         "[`selected-by-language.csv`](tables/selected-by-language.csv).",
@@ -531,7 +582,8 @@ def _selection(results):
         "",
         f"Chosen for each method: the highest F1 over all pairs of `{development}`, mean over the seeds, among "
         "the settings above that differ from the method's own in ntl or in options of its loss (*settings*: how many). "
-        "No score of another set took part, and the study's own settings were not changed after it.",
+        "No score of another set took part, and the study's own settings were not changed after it. The F1 that chose "
+        "is that of the best of several, and therefore too high on average; the scores on the other sets are not.",
         "",
         markdown(selection_table(results).drop(columns="setting")),
         "",
@@ -542,8 +594,8 @@ def _selection(results):
     size = params.sweeps.evaluation_questions
     lines += [
         f"The chosen settings, and no others, on {', '.join(f'`{name}`' for name in others)} "
-        f"({f'{size} questions' if size else 'all questions'} per language pair); chosen on `{development}` alone; "
-        "± is the standard deviation over seeds:",
+        f"(questions per language pair: {size or 'all'}), trained on {params.sweeps.parallel_ids or 'all'} parallel "
+        f"ids; chosen on `{development}` alone; ± is the standard deviation over seeds:",
         "",
         markdown(_side_by_side(scores)),
         "",
@@ -615,6 +667,7 @@ def tables(results):
     return {
         "ablations": results.table,
         "ablation-tests": results.tests,
+        "ablation-changes": change_table(results),
         "ablation-runs": results.facts,
         "selection": selection_table(results),
         "selected-scores": selected_scores(results),
