@@ -60,7 +60,7 @@ def main(argv=None):
     lines = [_head(source, len(examples), options), measure.markdown_table(measured, works.GOALS)]
     lines.append(_growth(measure, measured))
     if "memory" in options.only:
-        sizes = (4096, 8192, 16384)
+        sizes = (16384, 65536, 262144)
         found = works.evaluation_memory(sizes)
         lines.append("Peak memory of reading short examples, with the best 20 answers of each: ")
         lines[-1] += "; ".join(f"{size:,} examples {mib} MiB" for size, mib in found) + ".\n"

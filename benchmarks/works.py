@@ -221,15 +221,30 @@ def evaluation_memory(sizes):
     return found
 
 
+class _ShortExamples:
+    """`size` short examples, made when they are read: they take no memory that grows with their number."""
+
+    words = ("river", "city", "Anna", "painter", "museum", "bridge", "1850", "north")
+
+    def __init__(self, size):
+        self.size = size
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, rows):
+        return [self._example(number) for number in range(*rows.indices(self.size))]
+
+    def _example(self, number):
+        question = f"Where is the {self.words[number % 8]}?"
+        context = " ".join(self.words[(number + step) % 8] for step in range(12))
+        return squad_format.Example(str(number), question, context, (), "", "en", "en")
+
+
 def _read_short(size):
     """Read `size` short examples with a tiny model and print the peak memory of this process in KiB."""
     torch.set_num_threads(1)
-    words = ["river", "city", "Anna", "painter", "museum", "bridge", "1850", "north"]
-    texts = [" ".join(words[(number + step) % 8] for step in range(12)) for number in range(64)]
-    examples = [
-        squad_format.Example(str(number), f"Where is the {words[number % 8]}?", texts[number % 64], (), "", "en", "en")
-        for number in range(size)
-    ]
+    examples = _ShortExamples(size)
     bench = Bench(examples[:64], layers=1, hidden=32)
     found = predict.stream_answers(bench.model, bench.tokenizer, examples, features=FEATURES, batch_size=BATCH)
     best = sum(bool(answers) for answers in found)
