@@ -25,6 +25,7 @@ from .measure import Measurement, repeated
 
 LANGUAGES = ("en", "es", "de", "ar", "hi", "vi", "zh")
 FEATURES = Features(recipe.MAX_LENGTH, recipe.STRIDE, recipe.MAX_QUESTION)
+DECODED_PAIRS = 1000  # whose windows are decoded
 BATCH = 64  # windows of a forward pass, as the profiles' evaluation.batch_size
 GOALS = {
     ("features", "library"): 8,
@@ -115,21 +116,47 @@ def features(bench, size):
 
 
 def decoding_work(bench, size):
-    """{way: function}: the 20 best answers of `size` windows with random logits."""
-    questions, contexts = bench.texts(1000)
+    """{way: function}: the 20 best answers of the examples of `size` windows; "best one" asks for the best only."""
+    questions, contexts = bench.texts(DECODED_PAIRS)
     windows = features(bench, len(questions))["library"]()
     plain = recipe.features(bench.tokenizer, questions, contexts)
-    # windows are used again, as other examples, until there are enough
-    chosen = np.arange(size) % len(windows)
-    part = replace(windows.select(chosen), example_index=torch.arange(size))
-    contexts = [contexts[int(windows.example_index[row])] for row in chosen]
-    plain = [{**plain[row], "example": number} for number, row in enumerate(chosen)]
-    start, end = np.random.default_rng(1).normal(size=(2, *part.input_ids.shape), scale=3.0).astype(np.float32)
-    start_list, end_list = start.astype(np.float64).tolist(), end.astype(np.float64).tolist()
+    # the examples' windows are used again, as those of other examples, until there are enough
+    rows = np.arange(size)
+    turn, row = rows // len(windows), rows % len(windows)
+    example = turn * len(questions) + windows.example_index.numpy()[row]
+    part = replace(windows.select(row), example_index=torch.from_numpy(example))
+    contexts = contexts * (int(turn[-1]) + 1)
+    contexts = contexts[: int(example[-1]) + 1]
+    plain = [{**plain[index], "example": int(number)} for index, number in zip(row, example, strict=True)]
+    start, end = like_a_reader_s(part, seed=1)
+    padding = recipe.MAX_LENGTH - start.shape[1]
+    start_list, end_list = (
+        np.pad(logits, ((0, 0), (0, padding)), constant_values=-1e4).astype(np.float64).tolist()
+        for logits in (start, end)
+    )
     return {
         "recipe": lambda: recipe.best_answers(plain, start_list, end_list, contexts),
         "library": lambda: decoding.best_answers(part, start, end, contexts),
+        "library, best one": lambda: decoding.best_answers(part, start, end, contexts, n_best=1),
     }
+
+
+def like_a_reader_s(windows, *, seed):
+    """Start and end logits (W, L) float32 of the kind that a trained reader gives, which are not those of one.
+
+    Noise, and a hill at one place of the context for the start and at one up to 9 tokens later for the end, so that
+    the best starts and ends lie together, as they do where a reader has found an answer.
+    """
+    generator = np.random.default_rng(seed)
+    inside = windows.offsets.numpy()[..., 0] >= 0
+    first = inside.argmax(-1)
+    start = first + (generator.random(len(windows)) * inside.sum(-1)).astype(int)
+    places = np.arange(inside.shape[1])
+    made = []
+    for place in (start, start + generator.integers(0, 10, len(windows))):
+        hill = 8 * np.exp(-np.abs(places - place[:, None]) / 4)
+        made.append((hill + generator.normal(scale=1.5, size=inside.shape) - 4).astype(np.float32))
+    return made
 
 
 def evaluation_work(bench, size):

@@ -40,13 +40,17 @@ def test_windows(bench):
 
 
 def test_answers_of_given_logits(bench):
-    ways = works.decoding_work(bench, 60)
+    windows = works.features(bench, len(bench.examples))["library"]()
+    ways = works.decoding_work(bench, 2 * len(windows) + 3)  # all of them twice, and some
     plain, fast = ways["recipe"](), ways["library"]()
-    assert [[(a.text, a.start, a.end) for a in found] for found in fast] == [
-        [candidate[:3] for candidate in found] for found in plain
-    ]
-    assert [[a.score for a in found] for found in fast] == [[c[3] for c in found] for found in plain]
+    assert len(plain) == len(fast) > 2 * len(bench.examples)
+    assert [[tuple(a[:4]) for a in found] for found in fast] == [[c[:4] for c in found] for found in plain]
+    for found, expected in zip(fast, plain, strict=True):
+        assert [a.probability for a in found] == pytest.approx([c[4] for c in expected], rel=1e-9)
     assert max(map(len, fast)) == 20
+    best = ways["library, best one"]()
+    assert [found[0][:4] for found in best] == [found[0][:4] for found in fast]
+    assert {len(found) for found in best} == {1}
 
 
 def test_answers_from_text_to_text(bench):
