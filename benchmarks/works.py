@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForQuestionAnswering
 
-from xqa_lib import corpora, decoding, distillation, factbook, predict, squad_format
+from xqa_lib import corpora, cpu_linear, decoding, distillation, factbook, predict, squad_format
 from xqa_lib.errors import DataError
 from xqa_lib.features import encode_pairs
 from xqa_lib.models import train_tokenizer
@@ -93,6 +93,7 @@ class Bench:
         self.model = BertForQuestionAnswering(config).eval()
         self.plain = copy.deepcopy(self.model)
         self.plain.set_attn_implementation("eager")
+        cpu_linear.use(self.model)  # as `models.load_reader` does
 
     def texts(self, size):
         part = self.examples[:size]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import gpu, measure, works
+from benchmarks import gpu, measure, order, works
 from benchmarks.measure import Measurement
 from xqa_lib import batching
 from xqa_lib.params import ROOT
@@ -78,6 +78,27 @@ def test_losses_of_an_epoch(bench, tmp_path, monkeypatch):
     plain = ways["recipe"]()
     assert len(plain) == len(fast) > 1
     assert plain == pytest.approx(fast, rel=1e-4)
+
+
+def test_both_orders_train_on_the_same_examples():
+    found = order.measure([1, 2], trained={"short": 40, "whole": 3}, evaluated=2)
+    (plain, plain_padding), (grouped, padding) = found["plain shuffle"], found["length groups"]
+    assert len(plain) == len(grouped) == 2
+    assert all(0 <= f1 <= 100 for f1 in plain + grouped)
+    assert 0 < padding < plain_padding < 1
+
+
+def test_the_interval_of_the_orders_by_hand():
+    words = order.words({"plain shuffle": ([10.0, 20.0], 0.5), "length groups": ([11.0, 23.0], 0.1)})
+    # differences 1 and 3: mean 2, standard error 1, t of one degree of freedom 12.706
+    assert "difference +2.0, 95% interval of the paired seeds [-10.7, +14.7]" in words
+    assert "Padding is 50% of the tokens of plainly shuffled batches and 10% of the grouped ones." in words
+
+
+def test_padding_by_hand():
+    lengths = np.array([4, 1, 4, 1])
+    assert order.padding_share(lengths, 2, 2) == 0
+    assert order.padding_share(lengths, 4, 1) == pytest.approx(6 / 16)
 
 
 class Order:
