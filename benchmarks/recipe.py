@@ -6,6 +6,9 @@ teacher reads every batch again; evaluation reads batches of 8; the n best answe
 Losses, windows and answers are those of the library (tests/test_benchmarks.py).
 """
 
+import math
+from typing import NamedTuple
+
 import torch
 
 from xqa_lib.distillation import distillation_loss
@@ -51,28 +54,60 @@ def features(tokenizer, questions, contexts):
 
 
 def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_answer_tokens=30):
-    """The n best (text, start, end, score) of each example; logits as lists of 384 numbers a window."""
+    """The n best (text, start, end, score, probability) of each example; logits as lists of 384 numbers a window.
+
+    A record is made of each combination of start and end that passes the checks, and all of an example's are sorted.
+    The classic scripts take the 20 best of all tokens before they drop those outside the context, go on to search
+    the answer's characters (they have tokens, no offsets) and drop equal texts. Here the 20 best are the context's, and
+    equal spans are dropped, so that the answers are the library's; the search is left out, which makes this faster.
+    """
     by_example = {}
-    for window, starts, ends in zip(windows, start_logits, end_logits, strict=True):
-        by_example.setdefault(window["example"], []).append((window["offsets"], starts, ends))
+    for number, window in enumerate(windows):
+        by_example.setdefault(window["example"], []).append(number)
     answers = []
     for example, context in enumerate(contexts):
-        found = {}
-        for offsets, starts, ends in by_example.get(example, []):
-            real = [index for index, span in enumerate(offsets) if span is not None]
-            best_starts = sorted(real, key=lambda index: starts[index], reverse=True)[:20]
-            best_ends = sorted(real, key=lambda index: ends[index], reverse=True)[:20]
+        candidates = []
+        for number in by_example.get(example, []):
+            offsets, starts, ends = windows[number]["offsets"], start_logits[number], end_logits[number]
+            best_starts, best_ends = _best_places(starts, offsets), _best_places(ends, offsets)
             for first in best_starts:
                 for last in best_ends:
-                    if last < first or last - first + 1 > max_answer_tokens:
+                    if last < first:
                         continue
-                    span = (offsets[first][0], offsets[last][1])
-                    score = starts[first] + ends[last]
-                    if span not in found or score > found[span]:
-                        found[span] = score
-        ranked = sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))[:n_best]
-        answers.append([(context[start:end], start, end, score) for (start, end), score in ranked])
+                    if last - first + 1 > max_answer_tokens:
+                        continue
+                    candidates.append(_Candidate(offsets[first][0], offsets[last][1], starts[first], ends[last]))
+        candidates.sort(key=lambda c: (-(c.start_logit + c.end_logit), c.start, c.end))
+        seen, chosen = set(), []
+        for candidate in candidates:
+            if len(chosen) == n_best:
+                break
+            span = (candidate.start, candidate.end)
+            if span not in seen:
+                seen.add(span)
+                chosen.append(candidate)
+        scores = [candidate.start_logit + candidate.end_logit for candidate in chosen]
+        weights = [math.exp(score - scores[0]) for score in scores]
+        total = sum(weights)
+        answers.append(
+            [
+                (context[c.start : c.end], c.start, c.end, score, weight / total)
+                for c, score, weight in zip(chosen, scores, weights, strict=True)
+            ]
+        )
     return answers
+
+
+class _Candidate(NamedTuple):
+    start: int  # in characters
+    end: int
+    start_logit: float
+    end_logit: float
+
+
+def _best_places(logits, offsets):
+    ranked = sorted(enumerate(logits), key=lambda entry: entry[1], reverse=True)
+    return [index for index, _ in ranked if offsets[index] is not None][:20]
 
 
 def evaluate(model, tokenizer, questions, contexts):

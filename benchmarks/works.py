@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForQuestionAnswering
 
-from xqa_lib import corpora, decoding, distillation, factbook, predict, squad_format
+from xqa_lib import corpora, cpu_linear, decoding, distillation, factbook, predict, squad_format
 from xqa_lib.errors import DataError
 from xqa_lib.features import encode_pairs
 from xqa_lib.models import train_tokenizer
@@ -25,6 +25,7 @@ from .measure import Measurement, repeated
 
 LANGUAGES = ("en", "es", "de", "ar", "hi", "vi", "zh")
 FEATURES = Features(recipe.MAX_LENGTH, recipe.STRIDE, recipe.MAX_QUESTION)
+DECODED_PAIRS = 1000  # whose windows are decoded
 BATCH = 64  # windows of a forward pass, as the profiles' evaluation.batch_size
 GOALS = {
     ("features", "library"): 8,
@@ -92,6 +93,7 @@ class Bench:
         self.model = BertForQuestionAnswering(config).eval()
         self.plain = copy.deepcopy(self.model)
         self.plain.set_attn_implementation("eager")
+        cpu_linear.use(self.model)  # as `models.load_reader` does
 
     def texts(self, size):
         part = self.examples[:size]
@@ -115,21 +117,47 @@ def features(bench, size):
 
 
 def decoding_work(bench, size):
-    """{way: function}: the 20 best answers of `size` windows with random logits."""
-    questions, contexts = bench.texts(1000)
+    """{way: function}: the 20 best answers of the examples of `size` windows; "best one" asks for the best only."""
+    questions, contexts = bench.texts(DECODED_PAIRS)
     windows = features(bench, len(questions))["library"]()
     plain = recipe.features(bench.tokenizer, questions, contexts)
-    # windows are used again, as other examples, until there are enough
-    chosen = np.arange(size) % len(windows)
-    part = replace(windows.select(chosen), example_index=torch.arange(size))
-    contexts = [contexts[int(windows.example_index[row])] for row in chosen]
-    plain = [{**plain[row], "example": number} for number, row in enumerate(chosen)]
-    start, end = np.random.default_rng(1).normal(size=(2, *part.input_ids.shape), scale=3.0).astype(np.float32)
-    start_list, end_list = start.astype(np.float64).tolist(), end.astype(np.float64).tolist()
+    # the examples' windows are used again, as those of other examples, until there are enough
+    rows = np.arange(size)
+    turn, row = rows // len(windows), rows % len(windows)
+    example = turn * len(questions) + windows.example_index.numpy()[row]
+    part = replace(windows.select(row), example_index=torch.from_numpy(example))
+    contexts = contexts * (int(turn[-1]) + 1)
+    contexts = contexts[: int(example[-1]) + 1]
+    plain = [{**plain[index], "example": int(number)} for index, number in zip(row, example, strict=True)]
+    start, end = like_a_reader_s(part, seed=1)
+    padding = recipe.MAX_LENGTH - start.shape[1]
+    start_list, end_list = (
+        np.pad(logits, ((0, 0), (0, padding)), constant_values=-1e4).astype(np.float64).tolist()
+        for logits in (start, end)
+    )
     return {
         "recipe": lambda: recipe.best_answers(plain, start_list, end_list, contexts),
         "library": lambda: decoding.best_answers(part, start, end, contexts),
+        "library, best one": lambda: decoding.best_answers(part, start, end, contexts, n_best=1),
     }
+
+
+def like_a_reader_s(windows, *, seed):
+    """Start and end logits (W, L) float32 of the kind that a trained reader gives, which are not those of one.
+
+    Noise, and a hill at one place of the context for the start and at one up to 9 tokens later for the end, so that
+    the best starts and ends lie together, as they do where a reader has found an answer.
+    """
+    generator = np.random.default_rng(seed)
+    inside = windows.offsets.numpy()[..., 0] >= 0
+    first = inside.argmax(-1)
+    start = first + (generator.random(len(windows)) * inside.sum(-1)).astype(int)
+    places = np.arange(inside.shape[1])
+    made = []
+    for place in (start, start + generator.integers(0, 10, len(windows))):
+        hill = 8 * np.exp(-np.abs(places - place[:, None]) / 4)
+        made.append((hill + generator.normal(scale=1.5, size=inside.shape) - 4).astype(np.float32))
+    return made
 
 
 def evaluation_work(bench, size):
@@ -221,15 +249,30 @@ def evaluation_memory(sizes):
     return found
 
 
+class _ShortExamples:
+    """`size` short examples, made when they are read: they take no memory that grows with their number."""
+
+    words = ("river", "city", "Anna", "painter", "museum", "bridge", "1850", "north")
+
+    def __init__(self, size):
+        self.size = size
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, rows):
+        return [self._example(number) for number in range(*rows.indices(self.size))]
+
+    def _example(self, number):
+        question = f"Where is the {self.words[number % 8]}?"
+        context = " ".join(self.words[(number + step) % 8] for step in range(12))
+        return squad_format.Example(str(number), question, context, (), "", "en", "en")
+
+
 def _read_short(size):
     """Read `size` short examples with a tiny model and print the peak memory of this process in KiB."""
     torch.set_num_threads(1)
-    words = ["river", "city", "Anna", "painter", "museum", "bridge", "1850", "north"]
-    texts = [" ".join(words[(number + step) % 8] for step in range(12)) for number in range(64)]
-    examples = [
-        squad_format.Example(str(number), f"Where is the {words[number % 8]}?", texts[number % 64], (), "", "en", "en")
-        for number in range(size)
-    ]
+    examples = _ShortExamples(size)
     bench = Bench(examples[:64], layers=1, hidden=32)
     found = predict.stream_answers(bench.model, bench.tokenizer, examples, features=FEATURES, batch_size=BATCH)
     best = sum(bool(answers) for answers in found)

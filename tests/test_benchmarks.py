@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import gpu, measure, works
+from benchmarks import gpu, measure, order, works
 from benchmarks.measure import Measurement
 from xqa_lib import batching
 from xqa_lib.params import ROOT
@@ -40,13 +40,17 @@ def test_windows(bench):
 
 
 def test_answers_of_given_logits(bench):
-    ways = works.decoding_work(bench, 60)
+    windows = works.features(bench, len(bench.examples))["library"]()
+    ways = works.decoding_work(bench, 2 * len(windows) + 3)  # all of them twice, and some
     plain, fast = ways["recipe"](), ways["library"]()
-    assert [[(a.text, a.start, a.end) for a in found] for found in fast] == [
-        [candidate[:3] for candidate in found] for found in plain
-    ]
-    assert [[a.score for a in found] for found in fast] == [[c[3] for c in found] for found in plain]
+    assert len(plain) == len(fast) > 2 * len(bench.examples)
+    assert [[tuple(a[:4]) for a in found] for found in fast] == [[c[:4] for c in found] for found in plain]
+    for found, expected in zip(fast, plain, strict=True):
+        assert [a.probability for a in found] == pytest.approx([c[4] for c in expected], rel=1e-9)
     assert max(map(len, fast)) == 20
+    best = ways["library, best one"]()
+    assert [found[0][:4] for found in best] == [found[0][:4] for found in fast]
+    assert {len(found) for found in best} == {1}
 
 
 def test_answers_from_text_to_text(bench):
@@ -74,6 +78,27 @@ def test_losses_of_an_epoch(bench, tmp_path, monkeypatch):
     plain = ways["recipe"]()
     assert len(plain) == len(fast) > 1
     assert plain == pytest.approx(fast, rel=1e-4)
+
+
+def test_both_orders_train_on_the_same_examples():
+    found = order.measure([1, 2], trained={"short": 40, "whole": 3}, evaluated=2)
+    (plain, plain_padding), (grouped, padding) = found["plain shuffle"], found["length groups"]
+    assert len(plain) == len(grouped) == 2
+    assert all(0 <= f1 <= 100 for f1 in plain + grouped)
+    assert 0 < padding < plain_padding < 1
+
+
+def test_the_interval_of_the_orders_by_hand():
+    words = order.words({"plain shuffle": ([10.0, 20.0], 0.5), "length groups": ([11.0, 23.0], 0.1)})
+    # differences 1 and 3: mean 2, standard error 1, t of one degree of freedom 12.706
+    assert "difference +2.0, 95% interval of the paired seeds [-10.7, +14.7]" in words
+    assert "Padding is 50% of the tokens of plainly shuffled batches and 10% of the grouped ones." in words
+
+
+def test_padding_by_hand():
+    lengths = np.array([4, 1, 4, 1])
+    assert order.padding_share(lengths, 2, 2) == 0
+    assert order.padding_share(lengths, 4, 1) == pytest.approx(6 / 16)
 
 
 class Order:

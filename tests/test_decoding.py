@@ -112,6 +112,22 @@ def assert_same(found, expected):
         assert [a.probability for a in answers] == pytest.approx([a.probability for a in wanted], abs=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 3e38])
+@pytest.mark.parametrize("seed", range(20))
+def test_float32_logits_are_added_exactly(seed, scale):
+    """Sums that float32 would round to equal ones, or that it cannot hold, are ordered as float64 orders them."""
+    windows, start_logits, end_logits, contexts = random_case(seed)
+    rng = np.random.default_rng(seed)
+    start_logits = (rng.choice([1.0, 0.5, -1.0], np.shape(start_logits)) * scale).astype(np.float32)
+    end_logits = (rng.uniform(-1, 1, np.shape(end_logits)) * scale * 1e-7).astype(np.float32)
+    if scale > 1e38:
+        end_logits = start_logits[:, ::-1].copy()
+    for n_best in (1, 3, 20):
+        found = best_answers(windows, start_logits, end_logits, contexts, n_best=n_best)
+        expected = brute_force(windows, start_logits, end_logits, contexts, n_best)
+        assert [[a[:4] for a in answers] for answers in found] == [[a[:4] for a in answers] for answers in expected]
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_against_brute_force(seed):
     windows, start_logits, end_logits, contexts = random_case(seed)

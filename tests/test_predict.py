@@ -2,6 +2,7 @@
 
 import math
 import re
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -167,6 +168,29 @@ def test_blocks_of_examples_join_without_a_seam(model, monkeypatch):
     assert sizes == [4096, 2]
     assert as_tuples(many[:2]) == as_tuples(many[-2:]) == as_tuples(whole[1:3])
     assert len(many) == 4098
+
+
+@pytest.mark.parametrize("examples", [5000, 15000])
+def test_windows_held_at_a_time_do_not_grow_with_the_examples(model, monkeypatch, examples):
+    """Of all blocks read so far, only the last two (the one that is left, and the next) may be in memory."""
+    made, most = [], 0
+
+    def encode(*arguments, **options):
+        nonlocal most
+        windows = encode_pairs(*arguments, **options)
+        made.append((weakref.ref(windows), len(windows)))
+        most = max(most, sum(size for block, size in made if block() is not None))
+        return windows
+
+    monkeypatch.setattr(predict, "encode_pairs", encode)
+    monkeypatch.setattr(predict, "window_logits", lambda model, windows, **_: np.zeros((2, *windows.input_ids.shape)))
+    # a context of one window each
+    found = predict.stream_answers(
+        model, TOKENIZER, [EXAMPLES[2]] * examples, features=FEATURES, batch_size=64, n_best=1
+    )
+    assert sum(1 for _ in found) == sum(size for _, size in made) == examples
+    assert most <= 2 * 4096
+    assert len(made) > 1
 
 
 def test_no_examples(model):

@@ -7,13 +7,15 @@ Python loop over candidates. Answers are slices of the original context: nothing
 import contextlib
 import gc
 import itertools
+import operator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from .features import as_arrays
 
-_CELLS = 2**21  # start-end combinations that are looked at together: what bounds the memory
+_CELLS = 2**19  # start-end combinations that are looked at together: what bounds the memory, and fits a cache
 
 
 class Answer(NamedTuple):
@@ -56,11 +58,6 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
         raise ValueError(f"n_best and max_answer_tokens must be >= 1, got {n_best} and {max_answer_tokens}")
     if not len(windows):
         return [[] for _ in contexts]
-    in_context = windows.offsets[..., 0] >= 0
-    if not (np.isfinite(start_logits[in_context]).all() and np.isfinite(end_logits[in_context]).all()):
-        raise ValueError("logits of context tokens are not finite; did the training diverge?")
-    start_logits = np.where(in_context, start_logits, -np.inf)
-    end_logits = np.where(in_context, end_logits, -np.inf)
 
     def spans(rows, width):
         return _spans(windows, start_logits, end_logits, rows, width, max_answer_tokens, n_best)
@@ -68,7 +65,7 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
     every = np.arange(len(windows))
     found = spans(every, max(n_best, 20))
     # In a long context the best starts may all lie after the best ends: then every token is a candidate.
-    without = every[in_context.any(-1) & ~np.isin(windows.example_index, found[0])]
+    without = every[~np.isin(windows.example_index, found[0])]
     if len(without):
         found = [np.concatenate(both) for both in zip(found, spans(without, shape[1]), strict=True)]
     example, start, end, score = _best_of_examples(*found, n_best)
@@ -84,8 +81,9 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
     bounds = np.searchsorted(example, np.arange(len(contexts) + 1)).tolist()
     # Each few hundred new tuples let the garbage collector look for cycles, at last through all objects of the process.
     with _no_garbage_collection():
-        text = [contexts[index][s:e] for index, s, e in zip(example, start, end, strict=True)]
-        answers = list(map(Answer._make, zip(text, start, end, score.tolist(), probability.tolist(), strict=True)))
+        text = map(operator.getitem, map(contexts.__getitem__, example), map(slice, start, end))
+        columns = zip(text, start, end, score.tolist(), probability.tolist(), strict=True)
+        answers = list(map(partial(tuple.__new__, Answer), columns))  # as Answer._make does, without a call in Python
         return [answers[a:b] for a, b in itertools.pairwise(bounds)]
 
 
@@ -113,7 +111,7 @@ def _spans(windows, start_logits, end_logits, rows, width, max_answer_tokens, n_
     """The candidates of the windows `rows`: all that can be among the `n_best` of their example, and some more.
 
     Args:
-        start_logits, end_logits: (W, L), -inf where a token is not of the context.
+        start_logits, end_logits: (W, L), of any value where a token is not of the context.
         rows: indices of windows.
         width: how many best starts and best ends are combined.
 
@@ -122,24 +120,34 @@ def _spans(windows, start_logits, end_logits, rows, width, max_answer_tokens, n_
     """
     length = start_logits.shape[1]
     width = min(width, length)
-    step = max(1, _CELLS // width**2)
+    step = max(1, _CELLS // max(width**2, length))
     parts = []
     for block in range(0, len(rows), step):
         here = rows[block : block + step]
         row = here[:, None]
-        first, last = _top(start_logits[here], width), _top(end_logits[here], width)  # (R, width) tokens
-        first_logit, last_logit = start_logits[row, first], end_logits[row, last]
+        inside = windows.offsets[here, :, 0] >= 0
+        if not ((np.isfinite(start_logits[here]) & np.isfinite(end_logits[here])) | ~inside).all():
+            raise ValueError("logits of context tokens are not finite; did the training diverge?")
+        first, first_logit = _top(np.where(inside, start_logits[here], -np.inf), width)  # (R, width)
+        last, last_logit = _top(np.where(inside, end_logits[here], -np.inf), width)
         start, end = windows.offsets[row, first, 0], windows.offsets[row, last, 1]
-        score = first_logit[:, :, None].astype(np.float64) + last_logit[:, None, :]  # (R, width, width)
+        # In the logits' own type, half the memory of float64: rounding keeps the order, or makes two scores equal, so
+        # that what is among the best exactly is among them here. The largest float32 have no sum.
+        if any(np.abs(logit[logit > -np.inf]).max(initial=0) > 1e38 for logit in (first_logit, last_logit)):
+            first_logit = first_logit.astype(np.float64)
+        score = first_logit[:, :, None] + last_logit[:, None, :]  # (R, width, width)
         tokens = last[:, None, :] - first[:, :, None] + 1
         score[(tokens < 1) | (tokens > max_answer_tokens)] = -np.inf
-        least = np.full(len(here), -np.inf)
+        score = score.reshape(len(here), -1)
+        least = np.full(len(here), -np.inf, score.dtype)
         if width**2 > n_best:
             # No more than n_best different spans of a window can be among the best of its example; equal scores stay.
-            flat = np.partition(score.reshape(len(here), -1), width**2 - n_best, axis=-1)
-            least = np.where(_distinct(start) & _distinct(end), flat[:, width**2 - n_best], -np.inf)
-        r, i, j = np.nonzero((score >= least[:, None, None]) & (score > -np.inf))
-        parts.append((windows.example_index[here][r], start[r, i], end[r, j], score[r, i, j]))
+            best = score.max(-1) if n_best == 1 else np.partition(score, width**2 - n_best, axis=-1)[:, -n_best]
+            least = np.where(_distinct(start) & _distinct(end), best, -np.inf)
+        r, cell = np.nonzero((score >= least[:, None]) & (score > -np.inf))
+        i, j = np.divmod(cell, width)
+        exact = first_logit[r, i].astype(np.float64) + last_logit[r, j]
+        parts.append((windows.example_index[here][r], start[r, i], end[r, j], exact))
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
@@ -151,12 +159,15 @@ def _distinct(places):
 
 def _best_of_examples(example, start, end, score, n_best):
     """The n best spans of each example, best first, equal scores by position; each span once, at its best score."""
-    if not _ascends(example, start, end).all():  # several windows of one example, or tokens that share characters
-        order = np.lexsort((-score, end, start, example))
-        example, start, end, score = example[order], start[order], end[order], score[order]
-        # Two windows that overlap offer the same span twice: the first in this order, the better one, stays.
-        new = np.append(True, _ascends(example, start, end))[: len(example)]
-        example, start, end, score = example[new], start[new], end[new], score[new]
+    # one number for each span, in the order of example, start and end; 63 bits hold it for any text that fits a memory
+    size = int(end.max(initial=0)) + 1
+    span = (example * size + start) * size + end
+    if not (np.diff(span) > 0).all():  # several windows of one example, or tokens that share characters
+        order = np.argsort(span, kind="stable")
+        first = np.flatnonzero(np.diff(span[order], prepend=-1))
+        # Two windows that overlap offer the same span twice.
+        score = np.maximum.reduceat(score[order], first)
+        example, start, end = (part[order[first]] for part in (example, start, end))
     order = np.lexsort((-score, example))  # stable: by position among equal scores
     example, start, end, score = example[order], start[order], end[order], score[order]
     rank = np.arange(len(example)) - np.searchsorted(example, example)
@@ -164,24 +175,19 @@ def _best_of_examples(example, start, end, score, n_best):
     return example[keep], start[keep], end[keep], score[keep]
 
 
-def _ascends(example, start, end):
-    """(C - 1,) bool: is each span after the one before it, by example, start and end?"""
-    after = np.diff(end) > 0
-    after = (np.diff(start) > 0) | (np.diff(start) == 0) & after
-    return (np.diff(example) > 0) | (np.diff(example) == 0) & after
-
-
 def _top(logits, n):
-    """(R, n) positions of the n highest of each row, ascending; of equal ones the earlier are taken.
+    """(positions (R, n), their logits) of the n highest of each row, by position; of equal ones the earlier are taken.
 
     Positions at -inf fill up where a row has fewer than n others.
     """
     length = logits.shape[1]
     if n >= length:
-        return np.broadcast_to(np.arange(length), logits.shape)
-    top = np.argpartition(logits, length - n, axis=-1)[:, length - n :]
-    least = np.take_along_axis(logits, top, axis=-1).min(-1)
-    # which of several equal ones a partition takes is left open
-    tied = np.flatnonzero(((logits >= least[:, None]).sum(-1) > n) & (least > -np.inf))
-    top[tied] = np.argsort(-logits[tied], axis=-1, kind="stable")[:, :n]
-    return np.sort(top, axis=-1)
+        return np.broadcast_to(np.arange(length), logits.shape), logits
+    least = np.partition(logits, length - n, axis=-1)[:, length - n, None]
+    chosen = logits >= least
+    many = np.flatnonzero(chosen.sum(-1) > n)
+    if len(many):
+        equal = logits[many] == least[many]
+        above = chosen[many] & ~equal
+        chosen[many] = above | equal & (equal.cumsum(-1) <= n - above.sum(-1, keepdims=True))
+    return np.nonzero(chosen)[1].reshape(-1, n), logits[chosen].reshape(-1, n)

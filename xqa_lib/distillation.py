@@ -212,6 +212,7 @@ class DistillationTrainer(ResumableTrainer):
         logits_folder: where the first teacher's logits are kept for other runs (see `stored_logits`); None: nowhere.
         teacher_in_step: ask the teacher in every step, unrounded, instead of once a generation: the plain way, for
             comparison.
+        batches_per_block: of the order (`batching.ShuffledLengthGroups`); 1 is a plain shuffle, whatever the lengths.
         batch_tokens: tokens of a batch, padding included, in place of a number of features (see
             `batching.TokenBudgetBatches`); on one device only.
         generation_steps: the numbers of optimiser steps done when a generation begins, 0 among them; then epochs do not
@@ -235,6 +236,7 @@ class DistillationTrainer(ResumableTrainer):
         first_teacher=None,
         logits_folder=None,
         teacher_in_step=False,
+        batches_per_block=20,
         batch_tokens=None,
         ids=(),
         **kwargs,
@@ -249,6 +251,7 @@ class DistillationTrainer(ResumableTrainer):
         self.first_teacher = first_teacher
         self.logits_folder = logits_folder
         self.teacher_in_step = teacher_in_step
+        self.batches_per_block = batches_per_block
         self.batch_tokens = batch_tokens
         self.teacher = None
         self._teacher_logits = (None, None)  # a teacher and its table
@@ -300,7 +303,12 @@ class DistillationTrainer(ResumableTrainer):
 
     def _get_train_sampler(self, train_dataset=None):
         lengths = self.train_dataset["length"]
-        self.sampler = ShuffledLengthGroups(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
+        self.sampler = ShuffledLengthGroups(
+            lengths,
+            batch_size=self.args.train_batch_size,
+            seed=self.args.seed,
+            batches_per_block=self.batches_per_block,
+        )
         return self.sampler
 
     def get_train_dataloader(self):
@@ -449,7 +457,7 @@ def train_reader(
         checkpoints: (facts) -> `checkpoints.RunCheckpoints` of the training that these facts describe, to go on from
             and to write to; None keeps none.
         features_folder: as `folder` of `training_features`.
-        options: logits_folder, teacher_in_step and batch_tokens of `DistillationTrainer`.
+        options: logits_folder, teacher_in_step, batches_per_block and batch_tokens of `DistillationTrainer`.
 
     Returns:
         (log, generations): a list of one dict per optimiser step (step, epoch, generation, loss, ce, kl, coefficient,
