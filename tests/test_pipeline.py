@@ -22,8 +22,8 @@ USED = {
         *("batching", "coefficients", "cpu_linear", "distillation", "features", "losses", "models"),
         *("stored_features", "stored_logits"),
     },
-    "zero-shot": {"cpu_linear", "decoding", "evaluation", "features", "metrics", "predict"},
-    "evaluation": {"cpu_linear", "decoding", "evaluation", "features", "metrics", "predict"},
+    "zero-shot": {"batching", "cpu_linear", "decoding", "evaluation", "features", "metrics", "predict"},
+    "evaluation": {"batching", "cpu_linear", "decoding", "evaluation", "features", "metrics", "predict"},
     "ablations": {
         *("batching", "coefficients", "decoding", "distillation", "experiments", "features", "label_noise", "losses"),
         *("metrics", "models", "parallel_view", "predict", "sampling", "stored_logits", "sweep_results", "sweeps"),

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from .batching import CPU_TOKENS
 from .decoding import best_answers
 from .errors import DataError
 from .features import encode_pairs
@@ -13,12 +14,13 @@ from .models import load_reader, span_logits
 def window_logits(model, windows, *, batch_size, bf16=False, progress=None):
     """Start and end logits of every window.
 
-    Windows are scored longest first in batches padded to their longest, then put back in order.
+    Windows are scored longest first in batches padded to their longest, then put back in order. On the CPU a batch has
+    `batching.CPU_TOKENS` tokens at most: larger ones are slower there.
 
     Args:
         model: question-answering model.
         windows: W `features.Windows`.
-        batch_size: windows per batch.
+        batch_size: windows per batch at most.
         bf16: autocast to bfloat16; needs hardware for it.
         progress: description of a progress bar; None for none.
 
@@ -33,10 +35,10 @@ def window_logits(model, windows, *, batch_size, bf16=False, progress=None):
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    batches = range(0, len(order), batch_size)
+    budget = CPU_TOKENS if device.type == "cpu" else None
+    batches = list(_batches(order, lengths, batch_size, budget))
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        for first in tqdm(batches, desc=progress, disable=progress is None, leave=False):
-            rows = order[first : first + batch_size]
+        for rows in tqdm(batches, desc=progress, disable=progress is None, leave=False):
             length = max(1, int(lengths[rows[0]]))
             inputs = {
                 name: getattr(windows, name)[:, :length][rows].to(device)
@@ -47,6 +49,15 @@ def window_logits(model, windows, *, batch_size, bf16=False, progress=None):
             end[rows, :length] = end_logits.cpu().numpy()
     model.train(was_training)
     return start, end
+
+
+def _batches(order, lengths, batch_size, tokens):
+    """Cut `order` (longest first) into batches of `batch_size`, or of fewer whose padded size keeps to `tokens`."""
+    first = 0
+    while first < len(order):
+        fitting = batch_size if tokens is None else max(1, tokens // max(1, int(lengths[order[first]])))
+        yield order[first : first + min(batch_size, fitting)]
+        first += min(batch_size, fitting)
 
 
 def stream_answers(

@@ -22,10 +22,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from .batching import CPU_TOKENS
 from .files import atomic_path, keep_small
 from .models import span_logits
 
-BATCH_TOKENS = 16384  # of a forward pass, padding included; part of what identifies a file
+BATCH_TOKENS = 16384  # of a forward pass on a GPU, padding included; part of what identifies a file
 FOLDER_BYTES = 2 * 1024**3  # all files of a folder together; the longest unused are removed beyond it
 
 
@@ -83,13 +84,18 @@ class TeacherLogits:
         return TeacherLogits(*(tensor.to(device) for tensor in (self.ids, self.bounds, self.start, self.end)))
 
 
-def compute(teacher, dataset, *, batch_tokens=BATCH_TOKENS):
+def tokens_of_a_pass(model):
+    """Most tokens of a forward pass, padding included, on the device of the model."""
+    return CPU_TOKENS if next(model.parameters()).device.type == "cpu" else BATCH_TOKENS
+
+
+def compute(teacher, dataset, *, batch_tokens=None):
     """Read every feature of `dataset` with the teacher, longest first, equal features once.
 
     Args:
         teacher: question-answering model in eval mode; the logits are computed on its device.
         dataset: features as `distillation.training_features` makes them.
-        batch_tokens: tokens of a forward pass, padding included.
+        batch_tokens: tokens of a forward pass, padding included; None: `tokens_of_a_pass`.
 
     Returns:
         `TeacherLogits` on the CPU.
@@ -99,6 +105,7 @@ def compute(teacher, dataset, *, batch_tokens=BATCH_TOKENS):
     """
     if teacher.training:
         raise ValueError("the teacher is in training mode, and its dropout would be stored; call eval() first")
+    batch_tokens = batch_tokens or tokens_of_a_pass(teacher)
     all_ids, all_lengths = np.array(dataset["feature_id"]), np.array(dataset["length"])
     ids, rows = np.unique(all_ids, return_index=True)
     lengths = all_lengths[rows]
@@ -151,7 +158,7 @@ def shared(teacher, dataset, *, folder, teacher_hash, compute_type="float32"):
     Returns:
         `TeacherLogits` on the CPU; memory-mapped where a file was found.
     """
-    key = _key(teacher_hash, dataset, compute_type, next(teacher.parameters()).device.type)
+    key = _key(teacher_hash, dataset, compute_type, next(teacher.parameters()).device.type, tokens_of_a_pass(teacher))
     path = Path(folder) / f"{hashlib.sha256(repr(sorted(key.items())).encode()).hexdigest()[:32]}.safetensors"
     found = _read(path, key)
     if found is None:
@@ -165,14 +172,14 @@ def shared(teacher, dataset, *, folder, teacher_hash, compute_type="float32"):
 _NAMES = ("ids", "bounds", "start", "end")
 
 
-def _key(teacher_hash, dataset, compute_type, device):
+def _key(teacher_hash, dataset, compute_type, device, batch_tokens):
     features = np.unique(np.array([dataset["feature_id"], dataset["length"]], dtype="<i8"), axis=1)
     return {
         "teacher": teacher_hash,
         "features": hashlib.sha256(features.tobytes()).hexdigest(),
         "computed_in": compute_type,
         "stored_as": "float16 below the row's maximum",
-        "batch_tokens": str(BATCH_TOKENS),
+        "batch_tokens": str(batch_tokens),
         # bits differ between kinds of device, versions and numbers of threads
         "device": device,
         "torch": torch.__version__,
