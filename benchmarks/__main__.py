@@ -56,9 +56,13 @@ def main(argv=None):
     except DataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    measured = _measure(options, works, examples)
-    lines = [_head(source, len(examples), options), measure.markdown_table(measured, works.GOALS)]
+    bench = works.Bench(examples)
+    measured = _measure(options, works, bench)
+    command = " ".join(["python -m benchmarks", *(sys.argv[1:] if argv is None else argv)])
+    lines = [_head(command, source, len(examples), options), measure.markdown_table(measured, works.GOALS)]
     lines.append(_growth(measure, measured))
+    if "evaluation" in options.only:
+        lines.append(works.rounding_words(bench, min(options.examples, len(examples))))
     if "memory" in options.only:
         sizes = (16384, 65536, 262144)
         found = works.evaluation_memory(sizes)
@@ -77,8 +81,8 @@ def main(argv=None):
     return 0
 
 
-def _measure(options, works, examples):
-    bench = works.Bench(examples)
+def _measure(options, works, bench):
+    examples = bench.examples
 
     def sizes(largest):
         return [max(1, largest // 4), max(1, largest // 2), largest]
@@ -112,7 +116,7 @@ def _measure(options, works, examples):
     return measured
 
 
-def _head(source, pairs, options):
+def _head(command, source, pairs, options):
     import platform
     import subprocess
 
@@ -124,14 +128,14 @@ def _head(source, pairs, options):
     made_at = commit.strip() or "unknown"
     return f"""# Cost against the usual recipe
 
-Made by `python -m benchmarks --data {options.data}` at commit {made_at}; do not edit. {options.repeats} repetitions of
-each way, in turn, in processor seconds on one thread (so that other work on the machine counts less); ratio = median of
-the recipe / median of the library at the same size. The recipe is `benchmarks/recipe.py`, written plainly; its losses,
-windows and answers are the library's (`tests/test_benchmarks.py`). Texts: {source}, {pairs:,} examples of 49 language
-pairs. What is decoded is noise with a hill at one place of the context, as where a reader has found an answer. Encoder:
-the embedded profile's shape with random weights (4 layers of 128), float32. Machine: {platform.machine()},
-{os.cpu_count()} cores, Python {platform.python_version()}, PyTorch {torch.__version__}. The GPU part (`--gpu`) has not
-been measured.
+Made by `{command}` at commit {made_at}; do not edit.
+{options.repeats} repetitions of each way, in turn, in processor seconds on one thread (so that other work on the
+machine counts less); ratio = median of the recipe / median of the library at the same size. The recipe is
+`benchmarks/recipe.py`, written plainly; its losses, windows and answers are the library's
+(`tests/test_benchmarks.py`). Texts: {source}, {pairs:,} examples of 49 language pairs. What is decoded is noise with a
+hill at one place of the context, as where a reader has found an answer. Encoder: the embedded profile's shape with
+random weights (4 layers of 128), float32 but where bfloat16 is named. Machine: {platform.machine()}, {os.cpu_count()}
+cores, Python {platform.python_version()}, PyTorch {torch.__version__}. The GPU part (`--gpu`) has not been measured.
 
 ![cost against size]({options.data}-cost.svg)
 """

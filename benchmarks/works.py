@@ -163,14 +163,23 @@ def evaluation_work(bench, size):
     """{way: function}: the best answers' texts of `size` examples, from text to text."""
     part = bench.examples[:size]
 
-    def library():
-        found = predict.answers(bench.model, bench.tokenizer, part, features=FEATURES, batch_size=BATCH)
+    def library(bf16=False):
+        found = predict.answers(bench.model, bench.tokenizer, part, features=FEATURES, batch_size=BATCH, bf16=bf16)
         return [answers[0].text if answers else "" for answers in found]
 
     return {
         "recipe": lambda: recipe.evaluate(bench.plain, bench.tokenizer, *bench.texts(size)),
         "library": library,
+        "library, bfloat16": lambda: library(bf16=True),
     }
+
+
+def rounding_words(bench, size):
+    """A sentence: how many answers bfloat16 leaves as they are in float32."""
+    ways = evaluation_work(bench, size)
+    pairs = list(zip(ways["library"](), ways["library, bfloat16"](), strict=True))
+    same = sum(one == other for one, other in pairs)
+    return f"bfloat16 rounds: {same:,} of {len(pairs):,} answers are those of float32 (random weights, close scores).\n"
 
 
 def distillation_work(bench, size, folder):

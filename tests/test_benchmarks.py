@@ -57,6 +57,10 @@ def test_answers_from_text_to_text(bench):
     ways = works.evaluation_work(bench, len(bench.examples))
     assert ways["recipe"]() == ways["library"]()
     assert len(set(ways["library"]())) > 3
+    rounded = ways["library, bfloat16"]()
+    same = sum(one == other for one, other in zip(ways["library"](), rounded, strict=True))
+    assert 1 < same <= len(rounded)
+    assert works.rounding_words(bench, len(rounded)).startswith(f"bfloat16 rounds: {same} of {len(rounded)} answers ")
 
 
 def test_losses_of_an_epoch(bench, tmp_path, monkeypatch):
