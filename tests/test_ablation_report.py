@@ -247,6 +247,21 @@ def test_what_the_development_set_would_choose(tmp_path):
     assert table.loc["SKD, mAP@10", "study's temperature"] == 2.0
 
 
+def test_two_methods_may_choose_the_same_setting(tmp_path):
+    params = study(tmp_path, coefficients=["average_precision_at_k"], weighted_otherwise=[])
+    twin = replace(params.methods["skd-map"], label="SKD, AP@10", coefficient="average_precision_at_k")
+    params = replace(params, methods=params.methods | {"skd-ap": twin})
+
+    def f1_of(setting, seed, n, question, context):
+        return 0.5 if setting and setting.method.coefficient == "average_precision_at_k" else 0.25
+
+    write_results(params, f1_of)
+    results = ablation_report.build(params)
+    chosen = results.selection.set_index("method")["setting"]
+    assert chosen["SKD, AP@10"] == chosen["SKD, mAP@10"] != chosen["SKD"]
+    assert list(dict.fromkeys(results.selected["system"])) == ["zero-shot", "CE", "SKD", "SKD, mAP@10", "SKD, AP@10"]
+
+
 def test_what_is_best_on_another_set_alone_is_neither_chosen_nor_shown(tmp_path):
     """On the development set k 1 is best, on the test set temperature 4: only the first may be seen there."""
     params = study(tmp_path, temperatures=[4], k=[1])

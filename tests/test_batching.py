@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from xqa_lib.batching import ShuffledLengthGroups, TokenBudgetBatches
+from xqa_lib.batching import ShuffledLengthGroups, TokenBudgetBatches, cut
 
 LENGTHS = np.random.default_rng(0).integers(10, 200, 1003)
 
@@ -87,3 +87,12 @@ def test_a_feature_longer_than_the_budget_is_refused():
     with pytest.raises(ValueError, match=r"^batch_tokens 100 is less than the longest feature's 199 tokens; raise it$"):
         budget(batch_tokens=100)
     assert list(TokenBudgetBatches([], batch_tokens=5, seed=1)) == []
+
+
+def test_batches_keep_to_their_size_and_to_their_tokens():
+    lengths = np.array([3, 9, 9, 2, 1, 1])
+    order = np.array([1, 2, 0, 3, 4, 5])
+    assert [rows.tolist() for rows in cut(order, lengths, rows=2)] == [[1, 2], [0, 3], [4, 5]]
+    assert [rows.tolist() for rows in cut(order, lengths, rows=3, tokens=12)] == [[1], [2], [0, 3, 4], [5]]
+    assert [rows.tolist() for rows in cut(order[:2], lengths, rows=3, tokens=1)] == [[1], [2]]
+    assert list(cut(order[:0], lengths, rows=3, tokens=12)) == []

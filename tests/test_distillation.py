@@ -109,6 +109,18 @@ def run(tmp_path, method, *, model=None, examples=EXAMPLES, generations=3, seed=
     return before, weights_hash(model), log, teachers
 
 
+@pytest.mark.parametrize("bf16", [True, False])
+def test_how_a_student_was_trained_does_not_decide_how_it_is_read(tmp_path, bf16):
+    model = tiny_model()
+    run(tmp_path, PLAIN, model=model, generations=1, epochs=1, bf16=bf16)
+    fresh = tiny_model()
+    fresh.load_state_dict(model.state_dict())
+    inputs = {name: torch.tensor([[1] * 12]) for name in ("input_ids", "attention_mask", "token_type_ids")}
+    with torch.inference_mode():
+        found, expected = (span_logits(reader.eval(), inputs) for reader in (model, fresh))
+    assert torch.equal(found[0], expected[0])
+
+
 # ---- the loss of one batch -------------------------------------------------------------------------------------------
 
 

@@ -174,7 +174,7 @@ def test_what_may_be_chosen_on_the_development_set():
 
 
 def test_weighting_the_other_way_is_an_option_of_each_coefficient():
-    params = replace(PARAMS, sweeps=replace(PARAMS.sweeps, weighted_otherwise=["average_precision_at_k", "constant"]))
+    params = replace(PARAMS, sweeps=replace(PARAMS.sweeps, weighted_otherwise=["average_precision_at_k"]))
     assert [(p.series, p.value) for p in all_experiments(params)["coefficient"].points] == [
         ("per batch", "windowed 1/rank"),
         ("per batch", "constant"),
@@ -182,6 +182,13 @@ def test_weighting_the_other_way_is_an_option_of_each_coefficient():
         ("per example", "AP@k"),
         ("per batch", "1/rank, exact"),
     ]
+
+
+@pytest.mark.parametrize("name", ["constant", "average_precision_at_k"])
+def test_a_weighting_that_would_be_ignored_is_refused(name):
+    sweeps = replace(PARAMS.sweeps, coefficients=["constant"], weighted_otherwise=[name])
+    with pytest.raises(DataError, match=rf"sweeps.weighted_otherwise: \['{name}'\] must be among sweeps.coefficients"):
+        all_experiments(replace(PARAMS, sweeps=sweeps))
 
 
 def test_students_of_the_study_are_recognised():

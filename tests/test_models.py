@@ -68,13 +68,17 @@ def test_a_model_inside_a_package_is_found_and_none_of_its_code_is_run(folder, t
     model, tokenizer = load_reader("package:carrier/model")
     assert weights_hash(model) == weights_hash(tiny_reader())
     assert len(tokenizer) == len(TOKENIZER)
-    with pytest.raises(DataError, match="the package 'carrier' has no folder 'weights'; is it the right ver"):
-        load_reader("package:carrier/weights")
+    for inside in ("weights", "", "../../reader", str(folder)):
+        with pytest.raises(DataError, match=f"the package 'carrier' has no folder '{inside}'; is it the right ver"):
+            load_reader(f"package:carrier/{inside}")
+    (tmp_path / "site" / "plain" / "model").mkdir(parents=True)
+    with pytest.raises(DataError, match="expected an installed package 'plain', found none"):
+        load_reader("package:plain/model")
 
 
-@pytest.mark.parametrize("name", ["no_such_package", "carrier.part", ""])
+@pytest.mark.parametrize("name", ["no_such_package", "carrier.part", "", "__main__"])
 def test_a_package_that_is_not_installed_is_named_with_the_extra(name):
-    with pytest.raises(DataError, match=f"expected an installed package '{name}', found none; install the extra `min"):
+    with pytest.raises(DataError, match=f"expected an installed package '{name}', found none; install it "):
         load_reader(f"package:{name}/model")
 
 

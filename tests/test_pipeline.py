@@ -22,8 +22,8 @@ USED = {
         *("batching", "coefficients", "cpu_linear", "distillation", "features", "losses", "models"),
         *("stored_features", "stored_logits"),
     },
-    "zero-shot": {"batching", "cpu_linear", "decoding", "evaluation", "features", "metrics", "predict"},
-    "evaluation": {"batching", "cpu_linear", "decoding", "evaluation", "features", "metrics", "predict"},
+    "zero-shot": {"batching", "cpu_linear", "decoding", "evaluation", "features", "metrics", "predict", "preparation"},
+    "evaluation": {"batching", "cpu_linear", "decoding", "evaluation", "features", "metrics", "predict", "preparation"},
     "ablations": {
         *("batching", "coefficients", "decoding", "distillation", "experiments", "features", "label_noise", "losses"),
         *("metrics", "models", "parallel_view", "predict", "sampling", "stored_logits", "sweep_results", "sweeps"),
@@ -31,7 +31,7 @@ USED = {
     },
     "report": {
         *("ablation_report", "ceiling", "evaluation", "experiments", "figures", "metrics", "published", "report"),
-        *("decoding", "features", "preparation", "significance", "sweep_results"),
+        *("decoding", "features", "languages", "preparation", "significance", "sweep_results"),
     },
 }
 READ = {  # parameters that change a stage's results, beside its inputs
@@ -40,14 +40,16 @@ READ = {  # parameters that change a stage's results, beside its inputs
     "reader": {"threads", "encoder.pretrained", "features", "curriculum", "reader"},
     "sampling": {"sampling"},
     "distillation": {"threads", "processes", "features", "distillation", "generations", "methods.${item.method}"},
-    "zero-shot": {"threads", "data.evaluation_sets", "features", "evaluation"},
-    "evaluation": {"threads", "data.evaluation_sets", "features", "evaluation"},
+    "zero-shot": {"threads", "data.evaluation_languages", "data.evaluation_sets", "features", "evaluation"},
+    "evaluation": {"threads", "data.evaluation_languages", "data.evaluation_sets", "features", "evaluation"},
     "ablations": {
-        *("threads", "data.evaluation_sets", "data.seed", "features", "reader", "sampling", "distillation"),
-        *("generations", "trained", "methods", "evaluation", "sweeps"),
+        *("threads", "data.evaluation_languages", "data.evaluation_sets", "data.seed", "features", "reader"),
+        *("sampling", "distillation", "generations", "trained", "methods", "evaluation", "sweeps"),
     },
     "report": {
-        *("seeds", "trained", "methods", "data.evaluation_sets", "data.seed", "features", "evaluation", "sweeps"),
+        *("seeds", "trained", "methods", "data.evaluation_languages", "data.evaluation_questions"),
+        *("data.evaluation_sets", "data.seed", "sampling", "distillation", "generations", "features", "evaluation"),
+        "sweeps",
     },
 }
 NEEDED = {  # the notebook's parameters that decide which result a stage makes

@@ -106,15 +106,6 @@ def test_bfloat16_reads_the_same_but_for_rounding(model, windows):
     assert (rounded[~real] == LOWEST).all()
 
 
-def test_batches_keep_to_their_size_and_to_their_tokens():
-    lengths = np.array([3, 9, 9, 2, 1, 1])
-    order = np.array([1, 2, 0, 3, 4, 5])
-    assert [rows.tolist() for rows in predict._batches(order, lengths, 2, None)] == [[1, 2], [0, 3], [4, 5]]
-    assert [rows.tolist() for rows in predict._batches(order, lengths, 3, 12)] == [[1], [2], [0, 3, 4], [5]]
-    assert [rows.tolist() for rows in predict._batches(order[:2], lengths, 3, 1)] == [[1], [2]]
-    assert list(predict._batches(order[:0], lengths, 3, 12)) == []
-
-
 def test_order_of_the_windows_is_kept(model, windows):
     start, end = window_logits(model, windows, batch_size=3)
     backwards = windows.select(np.arange(len(windows))[::-1])

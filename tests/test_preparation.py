@@ -363,10 +363,11 @@ def test_xquad_is_split_by_the_articles_that_are_trained_on():
         "de": [replace(example("1", "b", "de"), title="Rome")],
     }
     greek = [replace(example(str(n), "x", "el"), title=title) for n, title in enumerate(("Rome", "Oslo", "Rome"))]
-    trained, others = (preparation._by_article(greek, parallel, trained=which) for which in (True, False))
+    sets = ("xquad-trained-articles", "xquad-other-articles")
+    trained, others = (preparation._by_article(greek, parallel, name) for name in sets)
     assert ([e.id for e in trained], [e.id for e in others]) == (["0", "2"], ["1"])
     with pytest.raises(DataError, match=r"^all articles of XQuAD are in the parallel data, so that none is left for"):
-        preparation._by_article(trained, parallel, trained=False)
+        preparation._by_article(trained, parallel, "xquad-other-articles")
 
 
 # -------------------------------------------------------------------------------------------- names that are not known

@@ -73,19 +73,6 @@ def test_equal_features_are_read_once_and_in_any_order(teacher, table):
         assert torch.equal(getattr(other, name), getattr(table, name))
 
 
-def test_batches_keep_to_their_budget():
-    lengths = np.array([5, 9, 9, 2, 1])
-    batches = [list(rows) for rows in stored_logits._batches(np.array([1, 2, 0, 3, 4]), lengths, 10)]
-    assert batches == [[1], [2], [0, 3], [4]]
-    assert [list(rows) for rows in stored_logits._batches(np.array([1, 2, 0, 3, 4]), lengths, 1)] == [
-        [1],
-        [2],
-        [0],
-        [3],
-        [4],
-    ]
-
-
 def test_features_are_checked(teacher):
     table = compute(teacher, DATA.select(range(5)))
     table.check(DATA["feature_id"][:5], DATA["length"][:5])

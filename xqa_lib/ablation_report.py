@@ -1,6 +1,7 @@
 """What the experiments found: tables, tests and figures, all from the files that the sweeps left."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,6 +42,23 @@ class Results:
     table: pd.DataFrame
     tests: pd.DataFrame
     start_distribution: pd.DataFrame
+
+    @cached_property
+    def changes(self):
+        """`change_table`, once: its intervals take seconds."""
+        return change_table(self)
+
+    @cached_property
+    def selection(self):
+        return selection_table(self)
+
+    @cached_property
+    def selected(self):
+        return selected_scores(self)
+
+    @cached_property
+    def selected_by_language(self):
+        return selected_languages(self)
 
 
 def build(params):
@@ -209,7 +227,9 @@ def selection_table(results):
         options that differ from the method's reference), F1, F1 sd (points), study's ntl, study's temperature.
     """
     params = results.params
-    scored = results.table[(results.table["task"] == "gxlt")].drop_duplicates("setting").set_index("setting")
+    # of the experiment that leaves a language out the rows are of a part of the pairs
+    whole = results.table[(results.table["task"] == "gxlt") & (results.table["experiment"] != "left-out")]
+    scored = whole.drop_duplicates("setting").set_index("setting")
     rows = []
     for name, candidates in experiments.selectable(params).items():
         key = max(candidates, key=lambda candidate: scored.loc[candidate, "f1"])
@@ -245,10 +265,10 @@ def _differences(setting, other):
 
 def _selected(results):
     """Scores of the chosen settings, and of nothing else, on the sets that did not choose; with a column system."""
-    chosen = selection_table(results).set_index("setting")["method"]
-    systems = {ZERO_SHOT: ZERO_SHOT} | chosen.to_dict()
-    scores = results.other_scores[results.other_scores["setting"].isin(systems)]
-    return scores.assign(system=scores["setting"].map(systems))
+    chosen = results.selection[["setting", "method"]].rename(columns={"method": "system"})
+    zero_shot = pd.DataFrame([(ZERO_SHOT, ZERO_SHOT)], columns=["setting", "system"])
+    # a row for each system: two of them may have chosen the same setting
+    return results.other_scores.merge(pd.concat([zero_shot, chosen]), on="setting")
 
 
 def selected_scores(results):
@@ -348,7 +368,7 @@ def _figures(results):
     figure, ax = plt.subplots(figsize=(7.5, 2.8))
     figures.start_distribution(results.start_distribution, ax=ax)
     yield "ablation-start-distribution", figure
-    languages = selected_languages(results)
+    languages = results.selected_by_language
     if len(languages):
         yield "ablation-selected-languages", _selected_languages(languages)
 
@@ -526,7 +546,7 @@ def section(results):
 
     params = results.params
     lines = ["## Experiments", "", caption(params), ""]
-    zero_shot, changes = results.table[results.table["experiment"] == ZERO_SHOT], change_table(results)
+    zero_shot, changes = results.table[results.table["experiment"] == ZERO_SHOT], results.changes
     for row in zero_shot.itertuples():
         lines += [f"Zero-shot, {figures.TASK_NAMES[row.task]}: EM {row.em:.1f}, F1 {row.f1:.1f}.", ""]
     for experiment in experiments.all_experiments(params).values():
@@ -583,12 +603,13 @@ def _selection(results):
         f"Chosen for each method: the highest F1 over all pairs of `{development}`, mean over the seeds, among "
         "the settings above that differ from the method's own in ntl or in options of its loss (*settings*: how many). "
         "No score of another set took part, and the study's own settings were not changed after it. The F1 that chose "
-        "is that of the best of several, and therefore too high on average; the scores on the other sets are not.",
+        "is that of the best of several, and therefore too high on average; no choice was made by the scores on the "
+        "other sets.",
         "",
-        markdown(selection_table(results).drop(columns="setting")),
+        markdown(results.selection.drop(columns="setting")),
         "",
     ]
-    scores, languages = selected_scores(results), selected_languages(results)
+    scores, languages = results.selected, results.selected_by_language
     if not len(scores):
         return lines
     size = params.sweeps.evaluation_questions
@@ -667,11 +688,11 @@ def tables(results):
     return {
         "ablations": results.table,
         "ablation-tests": results.tests,
-        "ablation-changes": change_table(results),
+        "ablation-changes": results.changes,
         "ablation-runs": results.facts,
-        "selection": selection_table(results),
-        "selected-scores": selected_scores(results),
-        "selected-by-language": selected_languages(results),
+        "selection": results.selection,
+        "selected-scores": results.selected,
+        "selected-by-language": results.selected_by_language,
         "top-k": top_k_table(results),
     }
 

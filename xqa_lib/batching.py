@@ -8,6 +8,22 @@ from torch.utils.data import Sampler
 CPU_TOKENS = 3072
 
 
+def cut(order, lengths, *, rows=None, tokens=None):
+    """Cut `order` (indices of `lengths`, longest first) into batches, each of one feature at least.
+
+    Args:
+        rows: most features of a batch; None: any number.
+        tokens: most tokens of a batch, padding included; None: any number.
+    """
+    first = 0
+    while first < len(order):
+        size = len(order) if rows is None else rows
+        if tokens is not None:
+            size = min(size, max(1, tokens // max(1, int(lengths[order[first]]))))
+        yield order[first : first + size]
+        first += size
+
+
 class ShuffledLengthGroups(Sampler):
     """Indices such that every run of `batch_size` of them has similar lengths, in an order that is random otherwise.
 

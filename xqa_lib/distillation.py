@@ -543,4 +543,7 @@ def train_reader(
     )
     show_progress(trainer, method.label)
     trainer.train()
+    # Under bf16 Accelerate leaves an autocast around the model, which would decide how everyone reads with it.
+    for name in ("forward", "_original_forward"):
+        vars(model).pop(name, None)
     return [entry for entry in trainer.state.log_history if "loss" in entry], trainer.generations

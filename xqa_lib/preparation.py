@@ -51,7 +51,7 @@ EVALUATION_SETS = {
     # the two zero-shot languages whose gold answers are in the copy made for XTREME
     "tydiqa-train-ko-sw": ("tydiqa-goldp-train", _same(("ko", "sw"))),
 }
-# never cut to `data.evaluation_questions`: small, and there to be read beside published scores
+# never cut to `data.evaluation_questions`: there to be read beside published scores
 WHOLE_SETS = ("xquad-en",)
 READER_SETS = ("squad-train", "squad-dev-without-xquad", "tydiqa-train-en")
 TEXT_SETS = ("squad-dev-without-xquad", "tydiqa-train-en", "xquad", "mlqa-test", "tydiqa-dev")
@@ -205,7 +205,7 @@ def _real(params):
         for pair in language_pairs(params, name):
             examples = corpora.load(corpus, question_lang=pair[0], context_lang=pair[1])
             if name.endswith("-articles"):
-                examples = _by_article(examples, parallel, trained=name == "xquad-trained-articles")
+                examples = _by_article(examples, parallel, name)
             evaluation[name][pair] = _some(examples, most, data.seed)
     text = {}
     if not params.encoder.pretrained:
@@ -268,12 +268,13 @@ def _drawn_paragraphs(examples, paragraphs, seed):
     return [example for example in examples if example.context in chosen]
 
 
-def _by_article(examples, parallel, *, trained):
-    """The XQuAD examples of articles that the parallel data are made of (`trained`), or of the others.
+def _by_article(examples, parallel, name):
+    """The XQuAD examples of articles that the parallel data are made of (xquad-trained-articles), or of the others.
 
     All languages of XQuAD hold the same questions, and their files name the articles alike. Its zero-shot languages are
     therefore unseen languages with seen content, as far as the articles were trained on.
     """
+    trained = name == "xquad-trained-articles"
     articles = {example.title for found in parallel.values() for example in found}
     chosen = [example for example in examples if (example.title in articles) == trained]
     if not chosen and trained:
@@ -283,7 +284,7 @@ def _by_article(examples, parallel, *, trained):
         )
     if not chosen:
         raise DataError(
-            "all articles of XQuAD are in the parallel data, so that none is left for xquad-other-articles: lower "
+            f"all articles of XQuAD are in the parallel data, so that none is left for {name}: lower "
             "data.parallel_paragraphs, or take the set out of data.evaluation_sets"
         )
     return chosen

@@ -450,7 +450,13 @@ def _published(report):
             "from the READMEs of XQuAD and MLQA)."
         ]
     shown = table.pivot_table(index=["set", "model", "source"], columns="language", values="f1", sort=False)
-    return ["F1, question and passage in the same language.", "", markdown(shown.reset_index())]
+    leakage = report.leakage[(report.leakage["training"] == "parallel") & (report.leakage["id"] > 0)]
+    seen = [
+        f"{row.id} of the {row.examples} questions of `{row.set}` in {row.language} are among the parallel data: the "
+        "students were trained on them, zero-shot was not."
+        for row in leakage[leakage["set"].isin(table["set"])].itertuples()
+    ]
+    return [" ".join(["F1, question and passage in the same language.", *seen]), "", markdown(shown.reset_index())]
 
 
 def markdown_comparison(table, baseline):

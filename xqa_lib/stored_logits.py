@@ -22,7 +22,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from .batching import CPU_TOKENS
+from .batching import CPU_TOKENS, cut
+from .checkpoints import fingerprint
 from .files import atomic_path, keep_small
 from .models import span_logits
 
@@ -114,7 +115,7 @@ def compute(teacher, dataset, *, batch_tokens=None):
     order = np.lexsort((ids, -lengths))
     device = next(teacher.parameters()).device
     with torch.inference_mode():
-        for batch in _batches(order, lengths, batch_tokens):
+        for batch in cut(order, lengths, tokens=batch_tokens):
             length = lengths[batch[0]]
             inputs = {
                 name: torch.zeros((len(batch), length), dtype=torch.long)
@@ -132,15 +133,6 @@ def compute(teacher, dataset, *, batch_tokens=None):
     if not np.isfinite(flat).all():
         raise ValueError("the teacher's logits are not finite in half precision; did the training diverge?")
     return TeacherLogits(*(torch.from_numpy(array) for array in (ids, bounds, flat[0], flat[1])))
-
-
-def _batches(order, lengths, batch_tokens):
-    """Cut `order` (longest first) into batches whose padded size keeps to the budget; at least one feature each."""
-    first = 0
-    while first < len(order):
-        size = max(1, batch_tokens // int(lengths[order[first]]))
-        yield order[first : first + size]
-        first += size
 
 
 def shared(teacher, dataset, *, folder, teacher_hash, compute_type="float32"):
@@ -180,9 +172,10 @@ def _key(teacher_hash, dataset, compute_type, device, batch_tokens):
         "computed_in": compute_type,
         "stored_as": "float16 below the row's maximum",
         "batch_tokens": str(batch_tokens),
-        # bits differ between kinds of device, versions and numbers of threads
+        # bits differ between code, versions, kinds of device and of processor, and numbers of threads
+        "made_by": fingerprint(None),
         "device": device,
-        "torch": torch.__version__,
+        "processor": torch.backends.cpu.get_cpu_capability(),
         "threads": str(torch.get_num_threads()),
     }
 

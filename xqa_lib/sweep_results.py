@@ -46,4 +46,6 @@ def read_other_sets(params, group, seed):
 
 def _read(path):
     # texts stay as they are: an id may look like a number
-    return pd.read_csv(path, dtype={name: str for name in ("set", "setting", *KEY)}, keep_default_na=False)
+    texts = {name: str for name in ("set", "setting", *KEY)}
+    # of a table without rows the types of its numbers cannot be guessed
+    return pd.read_csv(path, dtype=texts | {"em": float, "f1": float}, keep_default_na=False)
