@@ -37,7 +37,7 @@ help:
 	@echo 'make clean                                      remove .venv and caches of tools; data and results stay'
 	@echo
 	@echo 'PYTHON=python3.12 chooses the Python that .venv is made with (3.11 or newer).'
-	@echo 'params.yaml is composed from conf/: change a parameter there, or in params.yaml and run .venv/bin/dvc repro.'
+	@echo 'params.yaml is composed from conf/: change a parameter there, or in params.yaml: . .venv/bin/activate; dvc repro'
 
 # The profile xquad begins with a model that a package carries.
 reproduce: $(INSTALLED)

@@ -247,6 +247,18 @@ def test_what_the_development_set_would_choose(tmp_path):
     assert table.loc["SKD, mAP@10", "study's temperature"] == 2.0
 
 
+def test_without_a_choice_none_is_reported(tmp_path):
+    empty = ("temperatures", "directions", "coefficients", "weighted_otherwise", "k", "windows")
+    params = study(tmp_path, methods=["ce"], groups=["objective"], **{key: [] for key in empty})
+    write_results(params, lambda setting, seed, n, question, context: 0.25)
+    results = ablation_report.build(params)
+    text = "\n".join(ablation_report.section(results))
+    assert "Each method was run in one setting, so that the development set had nothing to choose." in text
+    assert "What the development set chooses" not in text
+    assert "is an experiment above" not in text
+    assert "ablation-selected-languages" not in dict(ablation_report._figures(results))
+
+
 def test_two_methods_may_choose_the_same_setting(tmp_path):
     params = study(tmp_path, coefficients=["average_precision_at_k"], weighted_otherwise=[])
     twin = replace(params.methods["skd-map"], label="SKD, AP@10", coefficient="average_precision_at_k")

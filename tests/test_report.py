@@ -376,8 +376,8 @@ def test_the_page_s_numbers(written):
     assert "over 2 seeds (1, 2)" in page
     assert "`factbook-dev` is the development set" in page
     assert "how the settings were chosen" in page
-    assert "6 questions with question and context in one language; metric: MLQA." in page
-    assert "2 questions with question and context in one language; metric: SQuAD v1.1." in page
+    assert "6 questions with question and context in one language, of 2 languages; metric: MLQA." in page
+    assert "2 questions with question and context in one language, of 1 language; metric: SQuAD v1.1." in page
     dev, zero_shot = page.split("## factbook-zero-shot")
     assert "| zero-shot | 16.7 | 25.0 | 8.3 | 12.5 | 0.0 | 0.0 |" in dev
     assert "| SKD | 66.7 ± 47.1 | 75.0 ± 35.4 | 66.7 ± 47.1 | 75.0 ± 35.4 | 66.7 ± 47.1 | 75.0 ± 35.4 |" in dev

@@ -369,8 +369,13 @@ def _figures(results):
     figures.start_distribution(results.start_distribution, ax=ax)
     yield "ablation-start-distribution", figure
     languages = results.selected_by_language
-    if len(languages):
+    if len(languages) and _is_choice(results):
         yield "ablation-selected-languages", _selected_languages(languages)
+
+
+def _is_choice(results):
+    """Is there a method with more than one setting to choose from?"""
+    return results.selection["settings"].max() > 1
 
 
 def _selected_languages(table):
@@ -571,8 +576,13 @@ def section(results):
         "",
         "![Exact match against k](figures/ablation-top-k.png)",
         "",
-        "How often the truth is among the k best answers of a reader: what a better ranking could gain. (The other "
-        "reading of the paper's figure, training with another k in the coefficient, is an experiment above.)",
+        "How often the truth is among the k best answers of a reader: what a better ranking could gain."
+        + (
+            " (The other reading of the paper's figure, training with another k in the coefficient, is an experiment "
+            "above.)"
+            if "k" in experiments.all_experiments(params)
+            else ""
+        ),
         "",
         "### What a teacher says",
         "",
@@ -595,6 +605,8 @@ def _selection(results):
     """What the development set chooses, and what the chosen settings score elsewhere, as lines of Markdown."""
     from .report import markdown
 
+    if not _is_choice(results):
+        return ["Each method was run in one setting, so that the development set had nothing to choose.", ""]
     params = results.params
     development, *others = params.data.evaluation_sets
     lines = [

@@ -320,7 +320,11 @@ def page(report, drawn):
         part = report.table[report.table["set"] == name]
         first = part.iloc[0]
         metric = "MLQA" if preparation.metric_of(name) == "mlqa" else "SQuAD v1.1"
-        questions = f"{first['questions']:,} questions with question and context in one language; metric: {metric}."
+        languages = part.loc[part["task"] == "xlt", "pairs"].iloc[0]
+        questions = (
+            f"{first['questions']:,} questions with question and context in one language, of {languages} "
+            f"language{'s' if languages > 1 else ''}; metric: {metric}."
+        )
         lines += [f"## {name}", "", questions]
         lines += ["", markdown_scores(part), ""]
         for kind, caption in (
@@ -438,7 +442,9 @@ def languages_that_differ(table, baseline, file):
     )
     lower = holds[holds["difference"] < 0]
     named = ", ".join(f"{row.label} on {row.set} in {row.question_lang}" for row in lower.itertuples())
-    text += f", {len(lower)} of them losses: {named}." if len(lower) else ", none of them a loss."
+    if len(holds):
+        text += f", {len(lower)} of them losses: {named}" if len(lower) else ", none of them a loss"
+    text += "."
     return f"{text} All rows: [`{file}.csv`](tables/{file}.csv)."
 
 
