@@ -29,7 +29,7 @@ def main(argv=None):
     """Returns the exit status: 1 without a GPU where one is asked for."""
     options = _arguments(argv)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from xqa_lib.files import write_text
+    from xqa_lib.running.files import write_text
 
     if options.gpu:
         from . import gpu
@@ -122,7 +122,7 @@ def _head(command, source, pairs, options):
 
     import torch
 
-    from xqa_lib.params import ROOT
+    from xqa_lib.study.params import ROOT
 
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
     made_at = commit.strip() or "unknown"

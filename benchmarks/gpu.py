@@ -11,9 +11,9 @@ from dataclasses import replace
 import torch
 from transformers import BertConfig, BertForQuestionAnswering
 
-from xqa_lib.distillation import distillation_loss
-from xqa_lib.models import span_logits
-from xqa_lib.params import load_params
+from xqa_lib.study.params import load_params
+from xqa_lib.training.models import span_logits
+from xqa_lib.training.trainer import distillation_loss
 
 # dense bfloat16 peak in FLOP/s, from the makers' data sheets; `--peak-tflops` for another card
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "A10": 125e12, "L4": 121e12}

@@ -5,9 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from xqa_lib import batching, distillation, factbook, metrics, predict
-from xqa_lib.models import load_reader, new_encoder, train_tokenizer
-from xqa_lib.params import load_params
+from xqa_lib import metrics
+from xqa_lib.data import factbook
+from xqa_lib.reading import predict
+from xqa_lib.study.params import load_params
+from xqa_lib.training import batching, dataset, distillation
+from xqa_lib.training.models import load_reader, new_encoder, train_tokenizer
 
 ORDERS = {"plain shuffle": 1, "length groups": 20}  # batches of a block: 1 shuffles whatever the lengths
 TRAINED = {"short": 3500, "whole": 60}  # paragraphs of one sentence, and of all
@@ -53,7 +56,7 @@ def measure(seeds, *, trained=TRAINED, evaluated=EVALUATED):
                     for example, best in zip(held_out, answers, strict=True)
                 ]
                 found.setdefault(order, []).append(100 * float(np.mean(f1)))
-        lengths = np.array(distillation.training_features(tokenizer, examples, study.features)["length"])
+        lengths = np.array(dataset.training_features(tokenizer, examples, study.features)["length"])
     size = study.reader.batch_size
     return {order: (f1, padding_share(lengths, size, ORDERS[order])) for order, f1 in found.items()}
 

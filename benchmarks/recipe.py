@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import torch
 
-from xqa_lib.distillation import distillation_loss
-from xqa_lib.models import span_logits
+from xqa_lib.training.models import span_logits
+from xqa_lib.training.trainer import distillation_loss
 
 MAX_LENGTH, STRIDE, MAX_QUESTION = 384, 128, 64
 

@@ -13,11 +13,14 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertForQuestionAnswering
 
-from xqa_lib import corpora, cpu_linear, decoding, distillation, factbook, predict, squad_format
+from xqa_lib import decoding
+from xqa_lib.data import corpora, factbook, squad_format
 from xqa_lib.errors import DataError
 from xqa_lib.features import encode_pairs
-from xqa_lib.models import train_tokenizer
-from xqa_lib.params import ROOT, Features, load_params
+from xqa_lib.reading import predict
+from xqa_lib.study.params import ROOT, Features, load_params
+from xqa_lib.training import cpu_linear, dataset, distillation
+from xqa_lib.training.models import train_tokenizer
 
 from . import recipe
 from .measure import Measurement, repeated
@@ -205,7 +208,7 @@ def distillation_work(bench, size, folder):
         return [row["loss"] for row in log]
 
     def plain():
-        rows = list(distillation.training_features(bench.tokenizer, part, FEATURES))
+        rows = list(dataset.training_features(bench.tokenizer, part, FEATURES))
         order = np.random.default_rng(1).permutation(len(rows)).tolist()
         return recipe.distil(
             copy.deepcopy(bench.plain),

@@ -19,9 +19,11 @@ import torch
 from safetensors.torch import save_file
 from transformers import BertConfig, BertForQuestionAnswering, Trainer
 
-from xqa_lib import checkpoints, coefficients, distillation, files, models, pretraining, processes, stored_logits
-from xqa_lib.params import Features, load_params
-from xqa_lib.squad_format import Answer, Example
+from xqa_lib import coefficients
+from xqa_lib.data.squad_format import Answer, Example
+from xqa_lib.running import files
+from xqa_lib.study.params import Features, load_params
+from xqa_lib.training import checkpoints, distillation, models, pretraining, processes, teacher_logits, trainer
 
 PROFILE = load_params("embedded/smoke")
 METHOD = replace(
@@ -146,9 +148,9 @@ POINTS = {
     "inside a step (student's forward pass)": (distillation, "span_logits"),
     "inside a step (backward pass)": (torch.Tensor, "backward"),
     "inside a step (optimiser)": (torch.optim.AdamW, "step"),
-    "teacher scoring (its pass over the data)": (stored_logits, "compute"),
+    "teacher scoring (its pass over the data)": (teacher_logits, "compute"),
     "teacher scoring (coefficient)": (coefficients, "_right_by_rank"),
-    "generation boundary": (distillation.DistillationTrainer, "_end_generation"),
+    "generation boundary": (trainer.DistillationTrainer, "_end_generation"),
     "generation boundary (teacher copied)": (distillation, "weights_hash"),
     "writing a checkpoint (weights)": (Trainer, "_save_optimizer_and_scheduler"),
     "writing a checkpoint (optimiser)": (Trainer, "_save_rng_state"),

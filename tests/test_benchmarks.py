@@ -9,8 +9,8 @@ import torch
 
 from benchmarks import gpu, measure, order, works
 from benchmarks.measure import Measurement
-from xqa_lib import batching
-from xqa_lib.params import ROOT
+from xqa_lib.study.params import ROOT
+from xqa_lib.training import batching
 
 
 @pytest.fixture(scope="module")

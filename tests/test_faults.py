@@ -11,8 +11,8 @@ import time
 import pytest
 
 from tests import faults
-from xqa_lib import notebooks
-from xqa_lib.params import ROOT
+from xqa_lib.running import notebooks
+from xqa_lib.study.params import ROOT
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1"}
 TRAIN = "import sys, torch; torch.set_num_threads(1); from pathlib import Path; from tests import faults; "
@@ -83,12 +83,12 @@ import torch
 torch.set_num_threads(1)
 from tests import faults
 from xqa_lib import distillation
-original = distillation.DistillationTrainer.compute_loss
+original = trainer.DistillationTrainer.compute_loss
 def slow(self, *arguments, **options):
     Path({folder!r}, "training").touch()
     time.sleep({pause})
     return original(self, *arguments, **options)
-distillation.DistillationTrainer.compute_loss = slow
+trainer.DistillationTrainer.compute_loss = slow
 faults.distil(Path({folder!r}), minutes=1000)
 """
 

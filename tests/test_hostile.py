@@ -17,10 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import faults
-from xqa_lib import corpora, files, metrics, params, squad_format
+from xqa_lib import metrics
 from xqa_lib.__main__ import main
+from xqa_lib.data import corpora, squad_format
 from xqa_lib.errors import DataError
 from xqa_lib.features import encode_pairs, label_windows
+from xqa_lib.running import files
+from xqa_lib.study import params
 
 SECONDS = 60  # after which a case counts as hanging; they take milliseconds
 NASTY = [

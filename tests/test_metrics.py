@@ -2,9 +2,9 @@
 
 import pytest
 
+from xqa_lib.data.squad_format import read_squad
 from xqa_lib.errors import DataError
 from xqa_lib.metrics import MLQA_LANGUAGES, best_metric, mlqa_em_f1, squad_em_f1
-from xqa_lib.squad_format import read_squad
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xqa_lib import notebooks
-from xqa_lib.params import PROFILES, ROOT, SIZES, compose
+from xqa_lib.running import notebooks
+from xqa_lib.study import layout
+from xqa_lib.study.params import PROFILES, ROOT, SIZES, compose
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 ACTIVE = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -252,21 +253,21 @@ def test_dvc_reads_the_pipeline_of_every_profile(profile, size, resolved):
 
 @pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 def test_where_stages_write_is_where_the_library_looks(resolved):
-    from xqa_lib import stages, sweeps
-    from xqa_lib.params import load_params
+    from xqa_lib.study import sweeps
+    from xqa_lib.study.params import load_params
 
     _, outs, _, _ = resolved("embedded", "full")
     params = load_params("embedded/full")
     results = {ROOT / path for paths in outs.values() for path in paths}
     assert params.data_folder in results
-    assert {stages.encoder_folder(params), stages.reader_folder(params)} <= results
-    assert {stages.scores_file(params, stages.ZERO_SHOT)} <= results
+    assert {layout.encoder_folder(params), layout.reader_folder(params)} <= results
+    assert {layout.scores_file(params, layout.ZERO_SHOT)} <= results
     for seed in params.seeds:
-        assert stages.sampled_file(params, seed) in results
+        assert layout.sampled_file(params, seed) in results
         assert {sweeps.folder(params, group, seed) for group in params.sweeps.groups} <= results
         for method in params.trained:
-            assert stages.student_folder(params, method, seed) in results
-            assert stages.scores_file(params, stages.system_name(method, seed)) in results
+            assert layout.student_folder(params, method, seed) in results
+            assert layout.scores_file(params, layout.system_name(method, seed)) in results
 
 
 def test_large_results_are_not_in_git():

@@ -19,7 +19,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from xqa_lib import __main__ as command_line
-from xqa_lib import factbook
+from xqa_lib.data import factbook
+from xqa_lib.data.factbook import language_files
 from xqa_lib.languages import LANGUAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -288,7 +289,7 @@ def test_make_lock_leaves_out_the_hardware_and_refuses_addresses(checkout):
 
 
 def test_params_leaves_an_unchanged_file_alone(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("xqa_lib.params.compose", lambda profile, size: f"profile: {profile} é\n")
+    monkeypatch.setattr("xqa_lib.study.params.compose", lambda profile, size: f"profile: {profile} é\n")
     path = tmp_path / "params.yaml"
     write = ["params", "--profile", "xquad", "--output", str(path)]
     assert command_line.main(write) == 0
@@ -516,7 +517,7 @@ def test_the_dataset_card_has_a_line_for_every_language():
 
 def test_the_dataset_card_lists_entities_relations_and_splits():
     card = text_of("docs/factbook.md")
-    for entity, groups in factbook.GROUPS.items():
+    for entity, groups in language_files.GROUPS.items():
         (row,) = [line for line in card.splitlines() if line.startswith(f"| {entity} ")]
         for kind, relations in groups.items():
             assert f"{kind}: " + ", ".join(f"`{relation}`" for relation in relations) in row

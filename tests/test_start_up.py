@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-from xqa_lib.params import ROOT
+from xqa_lib.study.params import ROOT
 
 CASES = [
-    ("xqa_lib.stages", ["transformers", "datasets", "accelerate", "scipy", "seaborn"]),
-    ("xqa_lib.evaluation", ["torch", "transformers"]),
-    ("xqa_lib.predict", ["transformers.trainer", "datasets"]),
-    ("xqa_lib.report", ["transformers"]),
-    ("xqa_lib.notebooks", ["rfc3987_syntax", "torch", "pandas"]),
+    ("xqa_lib.study.stages", ["transformers", "datasets", "accelerate", "scipy", "seaborn"]),
+    ("xqa_lib.reading.evaluation", ["torch", "transformers"]),
+    ("xqa_lib.reading.predict", ["transformers.trainer", "datasets"]),
+    ("xqa_lib.reporting.report", ["transformers"]),
+    ("xqa_lib.running.notebooks", ["rfc3987_syntax", "torch", "pandas"]),
 ]
 
 
@@ -25,6 +25,6 @@ def test_slow_modules_stay_out(module, slow):
 
 def test_a_hidden_module_can_be_imported_afterwards():
     pytest.importorskip("rfc3987_syntax")
-    code = "import xqa_lib.notebooks, rfc3987_syntax; print(rfc3987_syntax.__name__)"
+    code = "import xqa_lib.running.notebooks, rfc3987_syntax; print(rfc3987_syntax.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "rfc3987_syntax"

@@ -8,16 +8,16 @@ from pathlib import Path
 import torch
 
 from tests import faults
-from xqa_lib import distillation
+from xqa_lib.training import trainer
 
 torch.set_num_threads(1)
 if sys.argv[2:] == ["stop"] and os.environ["RANK"] == "1":  # a signal may reach one process only
-    original = distillation.DistillationTrainer.compute_loss
+    original = trainer.DistillationTrainer.compute_loss
 
     def compute_loss(self, *arguments, **options):
         if self.state.global_step == 5:
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, *arguments, **options)
 
-    distillation.DistillationTrainer.compute_loss = compute_loss
+    trainer.DistillationTrainer.compute_loss = compute_loss
 faults.without_dropout(Path(sys.argv[1]))

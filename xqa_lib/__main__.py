@@ -41,7 +41,7 @@ def _fail(message, status=1):
 
 
 def _evaluate(options):
-    from . import score_file
+    from .reading import score_file
 
     if options.metric == "mlqa" and not (options.context_language or score_file.language_in_name(options.gold)):
         options.parser.error(
@@ -63,7 +63,7 @@ def _evaluate(options):
 
 
 def _check(options):
-    from . import squad_format
+    from .data import squad_format
 
     status = 0
     for path in options.files:
@@ -84,7 +84,7 @@ def _check(options):
 
 
 def _answer(options):
-    from . import predict
+    from .reading import predict
 
     answers = predict.answer(options.model, options.question, options.context, n_best=options.n_best)
     if options.json:
@@ -103,7 +103,8 @@ def _answer(options):
 
 
 def _params(options):
-    from . import files, params
+    from .running import files
+    from .study import params
 
     text = params.compose(options.profile, options.size)
     if not options.output:
@@ -123,11 +124,11 @@ def _holds(path, text):
 
 
 def _train(options):
-    from . import params, stages
+    from .study import layout, params, stages
 
     cfg = params.load_params(options.params)
     log = stages.train_student(cfg, options.method, options.seed)
-    folder = stages.student_folder(cfg, options.method, options.seed)
+    folder = layout.student_folder(cfg, options.method, options.seed)
     print(f"{folder}: {len(log)} steps, last loss {float(log['loss'].iloc[-1]):.4f}")
     return 0
 
@@ -138,17 +139,18 @@ def _notebook(options):
         names = [name for name, _ in options.parameter]
         repeated = next(name for name in names if names.count(name) > 1)
         options.parser.error(f"parameter {repeated} is given more than once")
-    from . import notebooks
+    from .running import notebooks
 
     notebooks.execute(options.name, options.output, parameters)
     return 0
 
 
 def _compare(options):
-    from . import ablation_report, files
-    from .params import load_params
+    from .reporting import experiments_section
+    from .running import files
+    from .study.params import load_params
 
-    table, missing = ablation_report.comparison(load_params(options.study))
+    table, missing = experiments_section.comparison(load_params(options.study))
     for line in missing:
         print(f"missing: {line}", file=sys.stderr)
     if not len(table):
@@ -156,7 +158,7 @@ def _compare(options):
     if options.output:
         files.write_text(options.output, table.to_csv(index=False, lineterminator="\n"))
     else:
-        from .report import markdown
+        from .reporting.tables import markdown
 
         print(markdown(table))
     return 0

@@ -1,0 +1,663 @@
+"""factbook: the language files, and the corpus that is generated from them."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from xqa_lib.data import factbook
+from xqa_lib.data.factbook import corpus, language_files, review
+from xqa_lib.data.squad_format import Answer, Example
+from xqa_lib.errors import DataError
+from xqa_lib.languages import LANGUAGES
+
+AVAILABLE = factbook.available_languages()
+ENGLISH = (language_files.FOLDER / "en.yaml").read_text(encoding="utf-8")
+# After a wanted change of en.yaml or of the generator: python tests/test_factbook.py prints the new value.
+ENGLISH_DIGEST = "3365e41145445eddaad5692f9aedb77d25f308c6b43911907137ed024c8df10c"
+
+
+def english_digest():
+    """SHA-256 of a small English corpus as JSON."""
+    paragraphs = factbook.generate(
+        paragraphs=8, languages=["en"], seed=7, split="development", wordings="evaluation", questions_per_paragraph=4
+    )["en"]
+    rows = [
+        [
+            example.id,
+            example.title,
+            example.question,
+            example.context,
+            example.answers[0].text,
+            example.answers[0].start,
+        ]
+        for example in factbook.examples_of(paragraphs)
+    ]
+    text = json.dumps([rows, factbook.monolingual_text("en", paragraphs=4, seed=7)], ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def training():
+    return factbook.generate(paragraphs=60, languages=AVAILABLE, seed=1, split="train")
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    return factbook.generate(paragraphs=60, languages=AVAILABLE, seed=1, split="test", wordings="evaluation")
+
+
+def filled(paragraph, template):
+    return template.replace("{subject}", paragraph.subject)
+
+
+# ------------------------------------------------------------------------------------------- language files
+
+
+@pytest.mark.parametrize("code", AVAILABLE)
+def test_language_files_have_no_problems(code):
+    assert factbook.language_problems(language_files.FOLDER / f"{code}.yaml") == []
+
+
+def test_groups_are_derived_from_the_relations():
+    assert language_files.GROUPS["river"] == {
+        "place": ("source_place", "mouth_place", "dam_place"),
+        "person": ("explorer", "painter"),
+        "metre": ("width", "depth"),
+    }
+    assert sum(len(relations) for relations in language_files.RELATIONS.values()) == 45
+    assert len(set(language_files.SYLLABLES)) == 70
+
+
+def test_english_data_is_loaded_as_written():
+    english = factbook.load_language("en")
+    assert english.code == "en"
+    assert english.months[4] == "May"
+    assert english.words["colour"]["grey"] == "grey"
+    assert english.syllables["zu"] == "zu"
+    assert english.statements["town"]["bridges"][0] == "{subject} has {answer} bridges."
+    assert english.questions["town"]["bridges"][2] == "How many bridges are there in {subject}?"
+    assert factbook.load_language(language_files.FOLDER / "en.yaml") == english
+    with pytest.raises(TypeError):
+        english.words["colour"]["grey"] = "gray"
+
+
+BORN = "entities.person.relations.birth_place"
+WRONG = {
+    "not yaml": (
+        "language: en\n",
+        "language: [en\n",
+        "line 7: expected valid YAML, found: did not find expected ',' or ']'",
+    ),
+    "key twice": (
+        '    red: "red"\n',
+        '    red: "red"\n    red: "pink"\n',
+        "line 32: expected valid YAML, found: key 'red' is given twice",
+    ),
+    "unknown language": (
+        "language: en\n",
+        "language: xx\n",
+        f"language: expected one of {', '.join(LANGUAGES)}, found 'xx'",
+    ),
+    "other language": ("language: en\n", "language: es\n", "language: expected 'en' as in the file name, found 'es'"),
+    "missing key": (
+        '    pink: "pink"\n',
+        "",
+        "words.colour: expected the keys red, blue, green, yellow, white, black, brown, grey, pink, orange, "
+        "found no pink",
+    ),
+    "unknown key": (
+        '  kilogram: "{number} kilograms"\n',
+        '  kilogram: "{number} kilograms"\n  pound: "{number} pounds"\n',
+        "quantities: expected only the keys metre, kilogram, found also pound",
+    ),
+    "order of keys": (
+        "  syllables: {}\n  finals: {}\n",
+        "  finals: {}\n  syllables: {}\n",
+        "names: expected the keys in the order syllables, finals, found finals, syllables",
+    ),
+    "separator": (
+        '  sentence_separator: " "\n',
+        '  sentence_separator: "  "\n',
+        "text.sentence_separator: expected ' ', found '  '",
+    ),
+    "joiner": (
+        '  name_joiner: " "\n',
+        '  name_joiner: "--"\n',
+        "text.name_joiner: expected a string of at most one character, found '--'",
+    ),
+    "nine digits": (
+        '"0123456789"',
+        '"012345678"',
+        "text.digits: expected a quoted string of the ten digits from zero to nine, found '012345678'",
+    ),
+    "digits without quotes": (
+        '"0123456789"',
+        "1234567890",
+        "text.digits: expected a quoted string of the ten digits from zero to nine, found 1234567890",
+    ),
+    "thousands": (
+        "thousands_from: 1000",
+        "thousands_from: 100",
+        "text.thousands_from: expected 1000 or 10000, found 100",
+    ),
+    "date without year": (
+        '"{month} {day}, {year}"',
+        '"{month} {day}"',
+        "text.date: expected {year} exactly once, found it 0 times in '{month} {day}'",
+    ),
+    "eleven months": (', "December"]', "]", "months: expected a list of 12 strings, found 11 entries"),
+    "month twice": ('"December"', '"May"', "months: expected distinct entries, found twice 'May'"),
+    "quantity": (
+        '"{number} metres"',
+        '"{numbers} metres"',
+        "quantities.metre: expected {number} exactly once, found it 0 times in '{numbers} metres'",
+    ),
+    "empty word": ('red: "red"', 'red: ""', "words.colour.red: expected a non-empty string, found ''"),
+    "number instead of a word": (
+        'red: "red"',
+        "red: 7",
+        "words.colour.red: expected a non-empty string, found the int 7",
+    ),
+    "placeholder in a word": (
+        'red: "red"',
+        'red: "{red}"',
+        "words.colour.red: expected no placeholder, found {red} in '{red}'",
+    ),
+    "word twice": ('red: "red"', 'red: "pink"', "words.colour: expected distinct entries, found twice 'pink'"),
+    "not NFC": (
+        'red: "red"',
+        'red: "re\u0301d"',
+        "words.colour.red: expected text in Unicode form NFC, found 're\u0301d', which is not",
+    ),
+    "space at the end": (
+        'red: "red"',
+        'red: "red "',
+        "words.colour.red: expected single spaces inside and none at the ends, found 'red '",
+    ),
+    "invisible character": (
+        'red: "red"',
+        'red: "r\\u200Bed"',
+        "words.colour.red: expected no invisible control characters, found 'r\\u200bed'",
+    ),
+    "some names": (
+        "  finals: {}\n",
+        '  finals: {n: "n", r: "r", s: "s", l: "l"}\n',
+        "names.syllables: expected both tables empty or both filled, found only this one empty",
+    ),
+    "two wordings": (
+        '          - "{subject} was born in {answer}."\n',
+        "",
+        f"{BORN}.statements: expected a list of 3 strings, found 2 entries",
+    ),
+    "wording twice": (
+        '"The place of birth of {subject} is {answer}."',
+        '"{subject} was born in {answer}."',
+        f"{BORN}.statements: expected distinct entries, found twice '{{subject}} was born in {{answer}}.'",
+    ),
+    "no answer": (
+        '"{subject} was born in {answer}."',
+        '"{subject} was born there."',
+        f"{BORN}.statements[0]: expected {{answer}} exactly once, found it 0 times in '{{subject}} was born there.'",
+    ),
+    "subject twice": (
+        '"{subject} was born in {answer}."',
+        '"{subject} was born in {answer}, said {subject}."',
+        f"{BORN}.statements[0]: expected {{subject}} at most once, found it 2 times in "
+        "'{subject} was born in {answer}, said {subject}.'",
+    ),
+    "answer in question": (
+        '"Where was {subject} born?"',
+        '"Was {subject} born in {answer}?"',
+        f"{BORN}.questions[0]: expected no placeholder but {{subject}}, found {{answer}} in "
+        "'Was {subject} born in {answer}?'",
+    ),
+    "question without subject": (
+        '"Where was {subject} born?"',
+        '"Where was the person born?"',
+        f"{BORN}.questions[0]: expected {{subject}} exactly once, found it 0 times in 'Where was the person born?'",
+    ),
+    "introduction without subject": (
+        '"{subject} is a company that is known worldwide."',
+        '"It is a well-known company."',
+        "entities.company.introductions[0]: expected {subject} exactly once, found it 0 times in "
+        "'It is a well-known company.'",
+    ),
+    "single brace": (
+        '"Where was {subject} born?"',
+        '"Where was {subject}} born?"',
+        f"{BORN}.questions[0]: expected braces in pairs, found a single one in 'Where was {{subject}}}} born?'",
+    ),
+    "digit": (
+        '"Where was {subject} born?"',
+        '"Where was {subject} born 1?"',
+        f"{BORN}.questions[0]: expected no digits, found '1' in 'Where was {{subject}} born 1?'",
+    ),
+    "quotation mark": (
+        '"Where was {subject} born?"',
+        '"Where was “{subject} born?"',
+        f"{BORN}.questions[0]: expected no quotation marks, found '“' in 'Where was “{{subject}} born?'",
+    ),
+    "bracket": (
+        '"Where was {subject} born?"',
+        '"Where (was {subject} born?"',
+        f"{BORN}.questions[0]: expected no brackets, found '(' in 'Where (was {{subject}} born?'",
+    ),
+    "last wording with words of its own": (
+        '"In which town was {subject} born?"',
+        '"Which town saw {subject} first?"',
+        f"{BORN}.questions[2]: expected at least one word of the other wordings in the last one (used in evaluation "
+        "only), found none in 'Which town saw {subject} first?'",
+    ),
+    "word at the start": (
+        '"The colour of its cover is {answer}."',
+        '"{answer} is the colour of its cover."',
+        "entities.book.relations.cover_colour.statements[1]: expected no {answer} at the start, because a word of "
+        "colour would need a capital letter, found '{answer} is the colour of its cover.'",
+    ),
+    "one sentence for two relations": (
+        '"How many schools does {subject} have?"',
+        '"How many bridges does {subject} have?"',
+        "entities.town.relations.schools.questions[0]: expected words that tell it apart from bridges, found the same "
+        "sentence in both: 'How many bridges does {subject} have?'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_language_file_is_named(case, tmp_path):
+    before, after, message = WRONG[case]
+    assert ENGLISH.count(before) >= 1, "the case no longer fits en.yaml"
+    path = tmp_path / "en.yaml"
+    path.write_text(ENGLISH.replace(before, after, 1), encoding="utf-8")
+    problems = factbook.language_problems(path)
+    assert problems[0] == f"{path}: {message}"
+    with pytest.raises(DataError) as caught:
+        factbook.load_language(path)
+    more = f" (and {len(problems) - 1} more: python -m xqa_lib.data.factbook check en.yaml lists all)"
+    assert str(caught.value) == problems[0] + (more if len(problems) > 1 else "")
+
+
+def test_all_problems_of_a_file_are_listed(tmp_path, capsys):
+    path = tmp_path / "en.yaml"
+    text = ENGLISH.replace('red: "red"', 'red: ""', 1).replace("thousands_from: 1000", "thousands_from: 3", 1)
+    path.write_text(text, encoding="utf-8")
+    assert review.main(["check", str(path), str(tmp_path / "fi.yaml")]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"{path}: text.thousands_from: expected 1000 or 10000, found 3",
+        f"{path}: words.colour.red: expected a non-empty string, found ''",
+        f"{tmp_path / 'fi.yaml'}: expected a language file, found none",
+    ]
+
+
+def test_languages_without_spaces_refuse_spaces(tmp_path):
+    path = tmp_path / "zh.yaml"
+    path.write_text(ENGLISH.replace("language: en", "language: zh", 1), encoding="utf-8")
+    problems = [line.removeprefix(f"{path}: ") for line in factbook.language_problems(path)]
+    assert "text.sentence_separator: expected '', found ' '" in problems
+    assert "text.name_joiner: expected no space in Chinese, found ' '" in problems
+    assert "quantities.metre: expected no space in Chinese, found '{number} metres'" in problems
+    assert f"{BORN}.questions[0]: expected no space in Chinese, found 'Where was {{subject}} born?'" in problems
+
+
+def test_other_scripts_need_spellings_of_all_syllables(tmp_path):
+    path = tmp_path / "ru.yaml"
+    path.write_text(ENGLISH.replace("language: en", "language: ru", 1), encoding="utf-8")
+    assert factbook.language_problems(path)[0] == (
+        f"{path}: names.syllables: expected the keys ba, be, bi, bo, bu, da, de, di, do, du, fa, fe, ... (70 in all), "
+        "found no ba, be, bi, bo, bu, da, de, di, do, du, fa, fe, ... (70 in all)"
+    )
+
+
+def test_pieces_of_names_must_stay_nfc_when_joined(tmp_path):
+    table = ", ".join(f'{syllable}: "{syllable}"' for syllable in language_files.SYLLABLES)
+    filled_in = f'  syllables: {{{table}}}\n  finals: {{n: "\u0301", r: "r", s: "s", l: "l"}}\n'
+    path = tmp_path / "en.yaml"
+    path.write_text(ENGLISH.replace("  syllables: {}\n  finals: {}\n", filled_in, 1), encoding="utf-8")
+    assert factbook.language_problems(path) == [
+        f"{path}: names.finals.n: expected text that stays NFC when syllables are joined, found 'ba\u0301'"
+    ]
+
+
+def test_an_unknown_language_is_named():
+    with pytest.raises(DataError) as caught:
+        factbook.load_language("xx")
+    assert str(caught.value) == (
+        f"unknown language 'xx': expected one of {', '.join(LANGUAGES)}, or the path of a .yaml file"
+    )
+
+
+# ------------------------------------------------------------------------------------------- the corpus
+
+
+def test_random_draws_are_pinned():
+    stream = corpus._Stream("seed", 1)
+    assert [stream.below(1000) for _ in range(4)] == [873, 57, 146, 998]
+    assert stream.shuffled("abcdef") == ["b", "c", "e", "a", "d", "f"]
+    assert [stream.weighted([(1, "a"), (3, "b")]) for _ in range(6)] == ["b", "b", "b", "a", "b", "b"]
+
+
+def test_english_corpus_is_byte_identical():
+    assert english_digest() == ENGLISH_DIGEST, "changed on purpose? python tests/test_factbook.py prints the new value"
+
+
+def test_corpus_does_not_depend_on_the_hash_seed():
+    for hash_seed in ("0", "12345"):
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
+            [sys.executable, __file__],
+            env=environment,
+            cwd=Path(__file__).parent.parent.parent,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.strip() == ENGLISH_DIGEST, done.stderr
+
+
+def test_short_paragraphs_state_two_facts_of_one_kind_and_nothing_else():
+    for code in ("en", "zh"):
+        for paragraph in factbook.generate(paragraphs=50, languages=[code], seed=1, split="train", short=True)[code]:
+            first, second = paragraph.facts
+            assert first.kind == second.kind
+            assert first.answer.text != second.answer.text
+            for fact in paragraph.facts:
+                end = fact.answer.start + len(fact.answer.text)
+                assert paragraph.context[fact.answer.start : end] == fact.answer.text
+
+
+def test_paragraphs_do_not_depend_on_what_else_is_generated(training):
+    alone = factbook.generate(paragraphs=20, languages=["en"], seed=1, split="train")
+    assert alone["en"] == training["en"][:20]
+    assert factbook.generate(paragraphs=20, languages=["en"], seed=2, split="train") != alone
+
+
+@pytest.mark.parametrize("code", AVAILABLE)
+def test_answers_stand_at_their_offsets(code, evaluation):
+    data = factbook.load_language(code)
+    for paragraph in evaluation[code]:
+        assert unicodedata.is_normalized("NFC", paragraph.context)
+        assert "{" not in paragraph.context
+        for example in paragraph.examples:
+            (answer,) = example.answers
+            assert example.context[answer.start : answer.start + len(answer.text)] == answer.text
+            assert paragraph.subject in example.question
+            assert example.question_lang == example.context_lang == code
+        for before, after in zip(paragraph.facts, paragraph.facts[1:], strict=False):
+            assert after.answer.start >= before.answer.start + len(before.answer.text)
+        for fact in paragraph.facts:
+            if fact.kind in language_files.LEXICON:
+                assert fact.answer.text in data.words[fact.kind].values()
+
+
+@pytest.mark.parametrize("code", AVAILABLE)
+def test_languages_are_aligned(code, evaluation):
+    facts = [[(fact.relation, fact.kind) for fact in paragraph.facts] for paragraph in evaluation[code]]
+    assert facts == [[(fact.relation, fact.kind) for fact in paragraph.facts] for paragraph in evaluation["en"]]
+    keys = [(example.id, example.title) for example in factbook.examples_of(evaluation[code])]
+    assert keys == [(example.id, example.title) for example in factbook.examples_of(evaluation["en"])]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("code", AVAILABLE)
+def test_names_of_a_paragraph_are_not_inside_each_other(code, evaluation):
+    for paragraph in evaluation[code]:
+        names = [fact.answer.text for fact in paragraph.facts if fact.kind in ("place", "person")] + [paragraph.subject]
+        for index, name in enumerate(names):
+            assert not any(name in other for other in names[:index] + names[index + 1 :]), paragraph.context
+
+
+@pytest.mark.parametrize("code", [code for code in AVAILABLE if not LANGUAGES[code].spaces])
+def test_no_spaces_in_thai_and_chinese(code, evaluation):
+    for example in factbook.examples_of(evaluation[code]):
+        assert not any(character.isspace() for character in example.question + example.context)
+
+
+@pytest.mark.parametrize("code", AVAILABLE)
+def test_last_wordings_are_in_evaluation_only(code, training, evaluation):
+    data = factbook.load_language(code)
+    used = {"training": 0, "evaluation": 0}
+    for name, paragraphs in (("training", training[code]), ("evaluation", evaluation[code])):
+        for paragraph in paragraphs:
+            answers = {fact.relation: fact.answer.text for fact in paragraph.facts}
+            last = [filled(paragraph, data.introductions[paragraph.entity][-1])]
+            for relation, answer in answers.items():
+                wording = data.statements[paragraph.entity][relation][-1]
+                last.append(filled(paragraph, wording).replace("{answer}", answer))
+            used[name] += sum(sentence in paragraph.context for sentence in last)
+            for example in paragraph.examples:
+                relation = example.id.split("-")[-1]
+                used[name] += example.question == filled(paragraph, data.questions[paragraph.entity][relation][-1])
+    assert used["training"] == 0
+    assert used["evaluation"] > 100  # about a third of some 770 sentences
+
+
+def test_paragraphs_state_whole_groups_with_distinct_answers(training):
+    for paragraph in training["en"]:
+        stated = {fact.relation for fact in paragraph.facts}
+        kinds = {fact.kind for fact in paragraph.facts}
+        groups = language_files.GROUPS[paragraph.entity]
+        assert 5 <= len(paragraph.facts) <= 9
+        assert stated == {relation for kind in kinds for relation in groups[kind]}
+        assert len({fact.answer.text for fact in paragraph.facts}) == len(paragraph.facts)
+        assert "colour" in kinds or paragraph.entity != "animal"
+
+
+def test_every_relation_is_stated(training):
+    paragraphs = factbook.generate(paragraphs=300, languages=["en"], seed=1, split="train")["en"]
+    stated = {(paragraph.entity, fact.relation) for paragraph in paragraphs for fact in paragraph.facts}
+    assert stated == {
+        (entity, relation) for entity, relations in language_files.RELATIONS.items() for relation in relations
+    }
+
+
+def test_values_are_possible():
+    for drawn in corpus._draw(paragraphs=300, seed=3, split="train"):
+        for relation, value in drawn.values.items():
+            if relation in corpus.NUMBER_RANGES:
+                low, high = corpus.NUMBER_RANGES[relation]
+                assert low <= value <= high
+                assert str(value)[-1] in "056789"
+                assert not 11 <= value % 100 <= 19
+        for first, second in (("birth_date", "wedding_date"), ("founding_date", "fire_date")):
+            if first in drawn.values:
+                assert drawn.values[first][0] + 20 <= drawn.values[second][0] <= 1990
+
+
+def words_of(split, language=None):
+    """All invented words, without their finals, of 150 paragraphs."""
+    names = []
+    for drawn in corpus._draw(paragraphs=150, seed=5, split=split, language=language):
+        kinds = language_files.RELATIONS[drawn.entity]
+        names += [drawn.subject] + [
+            value for relation, value in drawn.values.items() if kinds[relation] in ("place", "person")
+        ]
+    return {syllables for name in names for syllables, _ in name}
+
+
+def test_names_of_splits_are_disjoint():
+    words = {split: words_of(split) for split in factbook.SPLITS}
+    for split, own in words.items():
+        assert len(own) > 300
+        assert {corpus.split_of(word) for word in own} == {split}
+    assert sum(map(len, words.values())) == len(set().union(*words.values()))
+
+
+def test_names_of_pretraining_texts_are_disjoint():
+    words = [words_of("text", language) for language in ("en", "es", "te")]
+    assert {corpus.split_of(word) for own in words for word in own} == {"text"}
+    assert sum(map(len, words)) == len(set().union(*words))
+
+
+def test_subjects_are_unique_within_a_split():
+    subjects = [drawn.subject for drawn in corpus._draw(paragraphs=3000, seed=5, split="parallel")]
+    assert len(set(subjects)) == 3000
+
+
+def test_asking_fewer_questions_changes_nothing_else(training):
+    few = factbook.generate(paragraphs=10, languages=AVAILABLE, seed=1, split="train", questions_per_paragraph=2)
+    for code in AVAILABLE:
+        for paragraph, whole in zip(few[code], training[code], strict=False):
+            assert paragraph.context == whole.context
+            assert len(paragraph.examples) == 2
+            assert set(paragraph.examples) < set(whole.examples)
+        assert [example.id for example in factbook.examples_of(few[code])] == [
+            example.id for example in factbook.examples_of(few["en"])
+        ]
+
+
+def test_numbers_dates_and_names_are_written_as_the_language_says():
+    english = factbook.load_language("en")
+    assert corpus._answer_text(english, "number", 47385) == "47,385"
+    assert corpus._answer_text(english, "number", 985) == "985"
+    assert corpus._answer_text(english, "metre", 120) == "120 metres"
+    assert corpus._answer_text(english, "date", (1701, 5, 9)) == "May 9, 1701"
+    assert corpus._answer_text(english, "food", "eggs") == "eggs"
+    assert corpus._answer_text(english, "person", ((("ba", "do"), ""), (("ki", "ru"), "n"))) == "Bado Kirun"
+    other = corpus.replace(english, digits="٠١٢٣٤٥٦٧٨٩", thousands_separator=".", thousands_from=10000)
+    assert corpus._answer_text(other, "number", 4785) == "٤٧٨٥"
+    assert corpus._answer_text(other, "number", 47850) == "٤٧.٨٥٠"
+    assert corpus._answer_text(other, "date", (1701, 5, 9)) == "May ٩, ١٧٠١"
+
+
+WRONG_ARGUMENTS = {
+    "split": (
+        {"split": "dev"},
+        "split must be one of text, train, parallel, development, test, zero_shot, got 'dev'",
+    ),
+    "wordings": ({"wordings": "all"}, "wordings must be one of training, evaluation, got 'all'"),
+    "questions": (
+        {"questions_per_paragraph": 0},
+        "questions_per_paragraph must be at least 1, or None for all, got 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_ARGUMENTS)
+def test_wrong_arguments_are_refused(case):
+    changed, message = WRONG_ARGUMENTS[case]
+    arguments = {"paragraphs": 1, "languages": ["en"], "seed": 0, "split": "train"} | changed
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 -- the whole text is compared below
+        factbook.generate(**arguments)
+    assert str(caught.value) == message
+
+
+# ------------------------------------------------------------------------------------------- cross-lingual pairs
+
+
+def example(key, question, context, answer, language, title="town 00000"):
+    answers = (Answer(answer, context.index(answer)),)
+    return Example(key, question, context, answers, title, language, language)
+
+
+def test_cross_lingual_takes_context_and_answer_from_the_context_language():
+    english = [example("a", "Where?", "In Bada.", "Bada", "en"), example("b", "Who?", "By Kolo.", "Kolo", "en")]
+    spanish = [example("b", "¿Quién?", "Por Colo.", "Colo", "es"), example("a", "¿Dónde?", "En Bada.", "Bada", "es")]
+    assert factbook.cross_lingual({"en": english, "es": spanish}, "es", "en") == [
+        Example("a", "¿Dónde?", "In Bada.", (Answer("Bada", 3),), "town 00000", "es", "en"),
+        Example("b", "¿Quién?", "By Kolo.", (Answer("Kolo", 3),), "town 00000", "es", "en"),
+    ]
+    assert factbook.cross_lingual({"en": english}, "en", "en") == english
+
+
+def test_cross_lingual_refuses_what_is_not_parallel():
+    english = [example("a", "Where?", "In Bada.", "Bada", "en")]
+    with pytest.raises(DataError) as caught:
+        factbook.cross_lingual({"en": english, "es": []}, "es", "en")
+    assert str(caught.value) == (
+        "expected the same question ids in es and en, found 1 in only one of them (first: a); "
+        "generate both with the same arguments"
+    )
+    with pytest.raises(DataError) as caught:
+        factbook.cross_lingual({"en": english}, "es", "en")
+    assert str(caught.value) == "expected examples in 'es', found only en; generate that language too"
+
+
+# ------------------------------------------------------------------------------------------- texts for pre-training
+
+
+@pytest.mark.parametrize("code", AVAILABLE)
+def test_monolingual_text_holds_paragraphs_and_questions(code):
+    plain = factbook.monolingual_text(code, paragraphs=40, seed=3, with_questions=False)
+    mixed = factbook.monolingual_text(code, paragraphs=40, seed=3)
+    assert len(plain) == len(set(plain)) == len(mixed) == 40
+    assert all(line.endswith(text) for line, text in zip(mixed, plain, strict=True))
+    questions = [line.removesuffix(text) for line, text in zip(mixed, plain, strict=True)]
+    assert 10 < sum(map(bool, questions)) < 30
+    assert all(question.endswith(" ") for question in questions if question)
+    assert not any("\n" in line for line in mixed)
+    assert plain[:10] == factbook.monolingual_text(code, paragraphs=10, seed=3, with_questions=False)
+    assert plain[:10] != factbook.monolingual_text(code, paragraphs=10, seed=4, with_questions=False)
+
+
+# ------------------------------------------------------------------------------------------- the guess by answer type
+
+
+def test_type_guess_by_hand():
+    def asked(relation, entity):
+        return example(f"test-00000-{relation}", "?", "x", "x", "en", title=f"{entity} 00000")
+
+    assert factbook.type_guess_baseline([asked("source_place", "river")]) == pytest.approx(100 / 3)
+    assert factbook.type_guess_baseline([asked("founder", "town"), asked("bridges", "town")]) == pytest.approx(125 / 3)
+    assert factbook.type_guess_baseline([asked("bridges", "town")], by_size=True) == 50
+    assert factbook.type_guess_baseline([asked("population", "town")], by_size=True) == 100
+    with pytest.raises(DataError) as caught:
+        factbook.type_guess_baseline([asked("mayor", "river")])
+    assert str(caught.value) == "expected factbook examples, found id 'test-00000-mayor' with title 'river 00000'"
+    with pytest.raises(DataError) as caught:
+        factbook.type_guess_baseline([])
+    assert str(caught.value) == "expected factbook examples, found none"
+
+
+def test_type_guess_is_what_counting_the_stated_facts_gives(training):
+    expected = []
+    for paragraph in training["en"]:
+        kinds = [fact.kind for fact in paragraph.facts]
+        expected += [100 / kinds.count(kind) for kind in kinds]
+    examples = factbook.examples_of(training["en"])
+    assert factbook.type_guess_baseline(examples) == pytest.approx(sum(expected) / len(expected))
+
+
+@pytest.mark.parametrize("split", ["train", "parallel", "development", "test", "zero_shot"])
+def test_type_guess_fails(split):
+    examples = factbook.examples_of(factbook.generate(paragraphs=400, languages=["en"], seed=0, split=split)["en"])
+    assert 38 < factbook.type_guess_baseline(examples) < 43
+    assert factbook.type_guess_baseline(examples, by_size=True) < 46
+
+
+# ------------------------------------------------------------------------------------------- command line
+
+
+def test_sample_marks_the_answers(capsys):
+    assert review.main(["sample", "en", "--seed", "1", "--paragraphs", "2"]) == 0
+    first, second = capsys.readouterr().out.strip().split("\n\n")
+    lines = first.splitlines()
+    assert lines[0].count("[") == lines[0].count("]") == len(lines) - 1
+    for line in lines[1:]:
+        assert line[line.index("[") :] in lines[0]
+    assert second != first
+
+
+def test_sample_of_all_sentences(capsys):
+    assert review.main(["sample", "en", "--all"]) == 0
+    out = capsys.readouterr().out
+    assert len(out.strip().split("\n\n")) == 3 * len(language_files.RELATIONS)
+    assert out.count("  How many bridges ") == 2
+
+
+def test_sample_names_the_problem(capsys):
+    assert review.main(["sample", "xx"]) == 1
+    assert capsys.readouterr().err.startswith("unknown language 'xx': expected one of en, es, ")
+
+
+def test_check_says_that_all_is_well(capsys):
+    assert review.main(["check", str(language_files.FOLDER / "en.yaml")]) == 0
+    assert capsys.readouterr().out == "1 files, no problems\n"
+
+
+if __name__ == "__main__":
+    print(english_digest())

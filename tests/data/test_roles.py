@@ -1,0 +1,592 @@
+"""The roles of a study as files, from the generated corpus, small hand-made sets and the real ones; what is refused."""
+
+import dataclasses
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from xqa_lib.data import corpora, factbook, roles
+from xqa_lib.data.leakage import normalised_context
+from xqa_lib.data.squad_format import Answer, Example, read_squad
+from xqa_lib.errors import DataError
+from xqa_lib.languages import LANGUAGES, PARALLEL, ZERO_SHOT_TYDIQA, ZERO_SHOT_XQUAD
+from xqa_lib.study.params import load_params
+
+
+def changed(params, **sections):
+    """Parameters with some fields of some sections replaced: changed(p, data={"seed": 2})."""
+    return replace(params, **{name: replace(getattr(params, name), **values) for name, values in sections.items()})
+
+
+def study(folder, source="embedded/smoke", **data):
+    params = load_params(source)
+    return changed(params, paths={"data": str(folder / "data")}, data=data)
+
+
+def files_below(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refusal(params):
+    with pytest.raises(DataError) as error:
+        roles.prepare(params)
+    assert not params.data_folder.exists()
+    assert list(params.data_folder.parent.iterdir()) == []
+    return str(error.value)
+
+
+# -------------------------------------------------------------------------------------------- the generated corpus
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """(params, table): the generated data of the smoke study; not to be changed."""
+    params = study(tmp_path_factory.mktemp("factbook"))
+    return params, roles.prepare(params)
+
+
+def test_the_files_of_the_generated_data(generated):
+    params, _ = generated
+    pairs = {
+        "factbook-dev": [(question, context) for context in PARALLEL for question in PARALLEL],
+        "factbook-test": [(question, context) for context in PARALLEL for question in PARALLEL],
+        "factbook-zero-shot": [(language, language) for language in (*ZERO_SHOT_XQUAD, *ZERO_SHOT_TYDIQA)],
+    }
+    assert set(files_below(params.data_folder)) == {
+        "summary.csv",
+        "leakage.csv",
+        "reader/train-en.json",
+        "reader/curriculum-en.json",
+        *(f"text/{language}.txt" for language in LANGUAGES),
+        *(f"parallel/{language}.json" for language in PARALLEL),
+        *(
+            f"evaluation/{name}/context-{context}-question-{question}.json"
+            for name, of_set in pairs.items()
+            for question, context in of_set
+        ),
+    }
+    assert [path.name for path in params.data_folder.parent.iterdir()] == ["data"]  # nothing half-made beside it
+
+
+def test_the_sizes_are_those_of_the_parameters(generated):
+    params, table = generated
+    assert params.data.evaluation_questions == params.data.evaluation_paragraphs * params.data.questions_per_paragraph
+    paragraphs, asked = params.data.parallel_paragraphs, params.data.questions_per_paragraph
+    parallel = table[table["role"] == "parallel"]
+    assert parallel[["set", "question_lang", "context_lang", "paragraphs", "questions"]].values.tolist() == [
+        ["parallel", language, language, paragraphs, paragraphs * asked] for language in PARALLEL
+    ]
+    evaluation = table[table["role"] == "evaluation"]
+    assert evaluation.groupby("set", sort=False).size().to_dict() == {
+        "factbook-dev": 49,
+        "factbook-test": 49,
+        "factbook-zero-shot": 10,
+    }
+    assert set(evaluation["paragraphs"]) == {params.data.evaluation_paragraphs}
+    assert set(evaluation["questions"]) == {params.data.evaluation_questions}
+    (reader,) = table[table["role"] == "reader"].to_dict("records")
+    assert reader["paragraphs"] == params.data.train_paragraphs
+    assert reader["questions"] > 4 * reader["paragraphs"]  # every fact is asked for
+    for texts in roles.read_text(params).values():
+        assert len(texts) == params.data.text_paragraphs
+
+
+def test_what_is_written_is_what_was_counted(generated):
+    params, table = generated
+    pd.testing.assert_frame_equal(pd.read_csv(params.data_folder / "summary.csv"), table)
+    for row in table[table["role"] == "evaluation"].itertuples():
+        path = (
+            params.data_folder
+            / "evaluation"
+            / row.set
+            / f"context-{row.context_lang}-question-{row.question_lang}.json"
+        )
+        examples = read_squad(path, question_lang=row.question_lang, context_lang=row.context_lang)
+        assert (len(examples), len({e.context for e in examples})) == (row.questions, row.paragraphs)
+    # words where the script separates them, else characters
+    thai = read_squad(
+        params.data_folder / "evaluation/factbook-zero-shot/context-th-question-th.json",
+        question_lang="th",
+        context_lang="th",
+    )
+    lengths = [len(context) for context in dict.fromkeys(e.context for e in thai)]
+    row = table[(table["set"] == "factbook-zero-shot") & (table["context_lang"] == "th")].iloc[0]
+    assert row["mean_context_length"] == round(sum(lengths) / len(lengths), 1)
+    train = roles.read_reader_training(params)[1]
+    lengths = [len(context.split()) for context in dict.fromkeys(e.context for e in train)]
+    assert table["mean_context_length"].iloc[0] == round(sum(lengths) / len(lengths), 1)
+
+
+def test_parallel_data_are_parallel(generated):
+    params, _ = generated
+    parallel = roles.read_parallel(params)
+    assert list(parallel) == list(PARALLEL)
+    english = parallel["en"]
+    for language, examples in parallel.items():
+        assert [e.id for e in examples] == [e.id for e in english]
+        assert [e.title for e in examples] == [e.title for e in english]
+        assert {(e.question_lang, e.context_lang) for e in examples} == {(language, language)}
+    assert len({examples[0].context for examples in parallel.values()}) == len(PARALLEL)
+
+
+def test_pairs_of_a_context_language_share_their_passages(generated):
+    params, _ = generated
+    examples = roles.read_evaluation(params, "factbook-dev")
+    pairs = list(dict.fromkeys((e.question_lang, e.context_lang) for e in examples))
+    assert len(pairs) == 49
+    by_pair = {pair: [e for e in examples if (e.question_lang, e.context_lang) == pair] for pair in pairs}
+    for (question, context), found in by_pair.items():
+        assert [e.id for e in found] == [e.id for e in by_pair["en", "en"]]
+        assert [(e.context, e.answers) for e in found] == [(e.context, e.answers) for e in by_pair[context, context]]
+        assert [e.question for e in found] == [e.question for e in by_pair[question, question]]
+
+
+def test_the_reader_s_data(generated):
+    params, _ = generated
+    curriculum, training = roles.read_reader_training(params)
+    assert {(e.question_lang, e.context_lang) for e in [*curriculum, *training]} == {("en", "en")}
+    assert len({e.context for e in curriculum}) == params.data.curriculum_paragraphs
+    assert max(len(e.context) for e in curriculum) < min(len(e.context) for e in training)
+
+
+def test_no_passage_is_in_two_roles(generated):
+    params, _ = generated
+    curriculum, training = roles.read_reader_training(params)
+    passages = {
+        "text": {line for lines in roles.read_text(params).values() for line in lines},
+        "curriculum": {e.context for e in curriculum},
+        "training": {e.context for e in training},
+        "parallel": {e.context for examples in roles.read_parallel(params).values() for e in examples},
+        **{name: {e.context for e in roles.read_evaluation(params, name)} for name in params.data.evaluation_sets},
+    }
+    seen = set()
+    for contexts in passages.values():
+        assert contexts
+        assert seen.isdisjoint(contexts)
+        seen |= contexts
+    leaks = roles.read_leakage(params)
+    assert set(leaks["set"]) == {"factbook-dev", "factbook-test"}  # the others have languages of their own
+    assert leaks[["id", "context", "title"]].to_numpy().sum() == 0
+    assert leaks.groupby("set").size().to_dict() == {"factbook-dev": 8, "factbook-test": 8}  # 7 parallel, 1 reader
+
+
+def test_the_same_parameters_give_the_same_bytes(generated, tmp_path):
+    params, _ = generated
+    few = {"text_paragraphs": 2, "curriculum_paragraphs": 2, "train_paragraphs": 2, "evaluation_sets": ["factbook-dev"]}
+    again = study(tmp_path / "again", **few)
+    roles.prepare(again)
+    other = study(tmp_path / "other", **few, seed=params.data.seed + 1)
+    roles.prepare(other)
+    first, second, third = (files_below(p.data_folder) for p in (params, again, other))
+    same = [name for name in second if name.startswith(("parallel/", "evaluation/factbook-dev/"))]
+    assert len(same) == 56
+    assert [first[name] for name in same] == [second[name] for name in same]
+    assert not any(second[name] == third[name] for name in same)
+
+
+def test_without_a_curriculum_there_is_no_file(tmp_path):
+    params = study(
+        tmp_path, curriculum_paragraphs=0, text_paragraphs=1, train_paragraphs=1, evaluation_sets=["factbook-dev"]
+    )
+    roles.prepare(params)
+    assert [path.name for path in (params.data_folder / "reader").iterdir()] == ["train-en.json"]
+    curriculum, training = roles.read_reader_training(params)
+    assert curriculum == []
+    assert len({e.context for e in training}) == 1
+
+
+def test_what_the_notebook_shows(generated):
+    params, table = generated
+    shown = roles.show_parallel(params)
+    assert list(shown.index) == list(PARALLEL)
+    first = roles.read_parallel(params)["ar"][0]
+    assert shown.loc["ar"].to_dict() == {
+        "question": first.question,
+        "answer": first.answers[0].text,
+        "context": first.context,
+    }
+    overview = roles.overview(table)
+    assert overview.loc[("evaluation", "factbook-dev", "de")].to_dict() == {
+        "pairs": 7,
+        "paragraphs": 2,
+        "questions": 28,
+        "mean_context_length": table.query("set == 'factbook-dev' and context_lang == 'de'")[
+            "mean_context_length"
+        ].iloc[0],
+    }
+    assert overview.loc[("reader", "train", "en"), "pairs"] == 1
+    guess = roles.type_guess(params)
+    english = [e for e in roles.read_evaluation(params, "factbook-dev") if e.question_lang == e.context_lang == "en"]
+    assert guess == factbook.type_guess_baseline(english)
+    assert 20 <= guess <= 50
+
+
+# -------------------------------------------------------------------------------------------- whole or not at all
+
+
+SMALL = {
+    "text_paragraphs": 1,
+    "curriculum_paragraphs": 1,
+    "train_paragraphs": 1,
+    "parallel_paragraphs": 1,
+    "evaluation_sets": ["factbook-zero-shot"],
+}
+
+
+def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
+    params = study(tmp_path, **SMALL)
+    write, calls = roles.write_squad, []
+
+    def full_disk(path, examples, *, version):
+        calls.append(path)
+        if len(calls) == 5:
+            raise OSError("no space left on device")
+        write(path, examples, version=version)
+
+    monkeypatch.setattr(roles, "write_squad", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        roles.prepare(params)
+    assert list(tmp_path.iterdir()) == []
+    # and what was there before stays
+    monkeypatch.setattr(roles, "write_squad", write)
+    roles.prepare(params)
+    before = files_below(params.data_folder)
+    calls.clear()
+    monkeypatch.setattr(roles, "write_squad", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        roles.prepare(replace(params, data=replace(params.data, seed=99)))
+    assert files_below(params.data_folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+# -------------------------------------------------------------------------------------------- samples of examples
+
+
+def example(example_id, context="One. Two.", language="en", question_lang=None):
+    return Example(example_id, "Which?", context, (Answer(context[:3], 0),), "T", question_lang or language, language)
+
+
+def test_some_examples_are_drawn_by_id():
+    english = [example(str(number), f"context {number}") for number in range(100)]
+    some = roles._some(english, 10, seed=1)
+    assert len(some) == 10
+    assert [e.id for e in some] == sorted((e.id for e in some), key=int)  # in their order
+    assert roles._some(english, 10, seed=1) == some
+    assert roles._some(english, 10, seed=2) != some
+    assert roles._some(english, 0, seed=1) == roles._some(english, 100, seed=1) == english
+    # pairs that have the same questions keep the same ones, whatever else they have
+    german = [example(e.id, language="de") for e in english[::-1]]
+    assert {e.id for e in roles._some(german, 10, seed=1)} == {e.id for e in some}
+    more = roles._some([*english, *(example(str(n)) for n in range(100, 110))], 10, seed=1)
+    assert len({e.id for e in more} & {e.id for e in some}) >= 7
+
+
+def test_the_first_paragraphs_keep_all_their_questions():
+    examples = [example("1", "aaa"), example("2", "bbb"), example("3", "aaa"), example("4", "ccc")]
+    assert [e.id for e in roles._first_paragraphs(examples, 2)] == ["1", "2", "3"]
+    assert roles._first_paragraphs(examples, 0) == examples
+    assert roles._first_paragraphs(examples, 9) == examples
+
+
+def test_drawn_paragraphs_are_the_same_in_every_language():
+    english = [example(str(n), f"passage {n // 3}") for n in range(60)]
+    german = [example(str(n), f"Absatz {n // 3}", "de") for n in range(60)]
+    drawn = roles._drawn_paragraphs(english, 5, seed=1)
+    assert len({e.context for e in drawn}) == 5
+    assert len(drawn) == 15  # with all their questions
+    assert [e.id for e in drawn] == sorted((e.id for e in drawn), key=int)
+    assert [e.id for e in roles._drawn_paragraphs(german, 5, seed=1)] == [e.id for e in drawn]
+    assert {e.id for e in drawn} < {e.id for e in roles._drawn_paragraphs(english, 8, seed=1)}
+    assert {e.id for e in drawn} != {e.id for e in roles._drawn_paragraphs(english, 5, seed=2)}
+    assert roles._drawn_paragraphs(english, 0, seed=1) == english
+
+
+def test_language_pairs_are_those_of_the_study(tmp_path):
+    params = study(tmp_path, evaluation_languages=["en", "vi"])
+    assert roles.language_pairs(params, "mlqa-dev") == [("en", "en"), ("vi", "en"), ("en", "vi"), ("vi", "vi")]
+    with pytest.raises(DataError, match=r"no language pair of tydiqa-dev is left by data.evaluation_languages"):
+        roles.language_pairs(params, "tydiqa-dev")
+    everywhere = study(tmp_path, evaluation_languages=[])
+    assert len(roles.language_pairs(everywhere, "mlqa-dev")) == 49
+
+
+# -------------------------------------------------------------------------------------------- overlap and alignment
+
+
+def test_overlap_of_training_and_evaluation_is_counted():
+    reader = [example("r1", "A reader's passage")]
+    parallel = {"en": [example("p1", "Shared  passage")], "de": [example("p1", "Geteilt", "de")]}
+    evaluation = {
+        "dev": {
+            ("en", "en"): [example("d1", "shared PASSAGE"), example("p1", "another")],
+            ("de", "en"): [example("d1", "shared PASSAGE", question_lang="de")],
+            ("de", "de"): [example("d1", "Neu", "de")],
+            ("ko", "ko"): [example("d1", "새", "ko")],
+        }
+    }
+    table = roles.leakage_table(reader, parallel, evaluation)
+    names = ["set", "language", "training", "examples", "id", "context", "title", "near"]
+    assert table.columns.tolist() == names
+    assert table.values.tolist() == [
+        ["dev", "en", "reader", 2, 0, 0, 2, 0],
+        ["dev", "en", "parallel", 2, 1, 1, 2, 1],  # of other languages' unseen content, so it is told, not refused
+        ["dev", "de", "parallel", 1, 0, 0, 1, 0],
+    ]
+    assert roles.leakage_table(reader, parallel, evaluation, titles=False)["title"].tolist() == [0, 0, 0]
+
+
+def test_a_passage_of_an_evaluation_set_must_not_teach_the_reader(tmp_path, monkeypatch):
+    params = study(tmp_path, **SMALL | {"evaluation_sets": ["factbook-dev"]})
+    text, curriculum, reader, parallel, evaluation = roles._factbook(params)
+    leaked = evaluation["factbook-dev"]["en", "en"][0]
+    leaked = replace(leaked, id="x", context=f"  {leaked.context.upper()} ", answers=(Answer("", 0),))
+    for made in (
+        (text, curriculum, [*reader, leaked], parallel, evaluation),
+        (text, [*curriculum, leaked], reader, parallel, evaluation),
+    ):
+        monkeypatch.setattr(roles, "_factbook", lambda params, made=made: made)
+        message = refusal(params)
+        assert message.startswith(
+            "the reader's training data contain the paragraphs of 2 examples of factbook-dev, word for word or edited ("
+        )
+
+
+def test_xquad_is_split_by_the_articles_that_are_trained_on():
+    parallel = {
+        "en": [replace(example("1", "a"), title="Rome")],
+        "de": [replace(example("1", "b", "de"), title="Rome")],
+    }
+    greek = [replace(example(str(n), "x", "el"), title=title) for n, title in enumerate(("Rome", "Oslo", "Rome"))]
+    sets = ("xquad-trained-articles", "xquad-other-articles")
+    trained, others = (roles._by_article(greek, parallel, name) for name in sets)
+    assert ([e.id for e in trained], [e.id for e in others]) == (["0", "2"], ["1"])
+    with pytest.raises(DataError, match=r"^all articles of XQuAD are in the parallel data, so that none is left for"):
+        roles._by_article(trained, parallel, "xquad-other-articles")
+
+
+# -------------------------------------------------------------------------------------------- names that are not known
+
+
+@pytest.mark.parametrize(
+    ("source", "data", "message"),
+    [
+        (
+            "embedded/smoke",
+            {"evaluation_sets": ["factbook-dev", "factbok-test"]},
+            "unknown evaluation set 'factbok-test': expected one of factbook-dev, factbook-test, factbook-zero-shot, "
+            "mlqa-dev, mlqa-test, xquad-zero-shot, xquad-trained-articles, xquad-other-articles, "
+            "xquad-gxlt-other-articles, xquad-en, tydiqa-dev, tydiqa-train-ko-sw",
+        ),
+        (
+            "embedded/smoke",
+            {"evaluation_sets": ["mlqa-dev"]},
+            "the evaluation set 'mlqa-dev' cannot be made with data.source factbook",
+        ),
+        (
+            "xquad/smoke",
+            {"evaluation_sets": ["factbook-dev"]},
+            "the evaluation set 'factbook-dev' cannot be made with data.source real",
+        ),
+        (
+            "xquad/smoke",
+            {"reader_train": ["squad-dev"]},
+            "unknown reader training set 'squad-dev': expected one of squad-train, squad-dev-without-xquad, "
+            "tydiqa-train-en",
+        ),
+    ],
+)
+def test_unknown_sets(source, data, message, tmp_path):
+    assert refusal(study(tmp_path, source, **data)) == message
+
+
+def test_the_metric_of_each_set():
+    assert {name: roles.metric_of(name) for name in roles.EVALUATION_SETS} == {
+        "factbook-dev": "mlqa",
+        "factbook-test": "mlqa",
+        "factbook-zero-shot": "squad",
+        "mlqa-dev": "mlqa",
+        "mlqa-test": "mlqa",
+        "xquad-zero-shot": "squad",
+        "xquad-trained-articles": "squad",
+        "xquad-other-articles": "squad",
+        "xquad-gxlt-other-articles": "squad",
+        "xquad-en": "squad",
+        "tydiqa-dev": "squad",
+        "tydiqa-train-ko-sw": "squad",
+    }
+    with pytest.raises(DataError) as error:
+        roles.metric_of("squad")
+    assert str(error.value).startswith("unknown evaluation set 'squad': expected one of factbook-dev, ")
+
+
+def test_the_sets_of_every_profile_are_known():
+    for profile in ("embedded", "xquad", "paper"):
+        data = load_params(profile).data
+        assert set(data.evaluation_sets) <= set(roles.EVALUATION_SETS)
+        assert set(data.reader_train) <= set(roles.READER_SETS)
+        assert set(data.text_sets) <= set(roles.TEXT_SETS)
+
+
+# -------------------------------------------------------------------------------------------- data sets from files
+
+
+@pytest.fixture
+def small_data(tmp_path, monkeypatch):
+    """A function that writes a small data set below $XQA_DATA_DIR: code -> ids for XQuAD, ids for TyDiQA in English."""
+    folder = tmp_path / "sets"
+    monkeypatch.setenv("XQA_DATA_DIR", str(folder))
+
+    def put(name, ids, language):
+        def question(i):
+            return {"id": i, "question": f"{i}?", "answers": [{"text": f"{i}", "answer_start": 0}]}
+
+        paragraphs = [{"context": f"{i} in {language}.", "qas": [question(i)]} for i in ids]
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        data = {"version": "1", "data": [{"title": "T", "paragraphs": paragraphs}]}
+        (folder / name).write_text(json.dumps(data), encoding="utf-8")
+
+    def write(xquad):
+        for language, ids in xquad.items():
+            put(f"xquad/xquad.{language}.json", ids, language)
+        put("tydiqa/train/tydiqa.goldp.en.train.json", ["t1", "t2"], "en")
+
+    return write
+
+
+def small_study(tmp_path, *languages, **data):
+    data = {"evaluation_sets": ["xquad-zero-shot"], "reader_train": ["tydiqa-train-en"], "text_sets": ["xquad"]} | data
+    data = {"evaluation_languages": []} | data
+    data = {"parallel_paragraphs": 0, "evaluation_questions": 0, "text_paragraphs": 0} | data
+    (tmp_path / "out").mkdir()
+    params = study(tmp_path / "out", "xquad/smoke", **data)
+    return changed(params, sampling={"languages": list(languages)})
+
+
+EVERY = {language: ["a", "b"] for language in ("en", "de", "el", "ru", "tr", "th")}
+
+
+def test_roles_from_files(small_data, tmp_path):
+    small_data(EVERY)
+    params = small_study(tmp_path, "en", "de", text_sets=["xquad", "tydiqa-train-en"])
+    table = roles.prepare(params)
+    assert table[["role", "set", "question_lang", "context_lang", "questions"]].values.tolist() == [
+        ["reader", "train", "en", "en", 2],
+        ["parallel", "parallel", "en", "en", 2],
+        ["parallel", "parallel", "de", "de", 2],
+        *(["evaluation", "xquad-zero-shot", language, language, 2] for language in ("el", "ru", "tr", "th")),
+    ]
+    assert roles.read_text(params) == {
+        "de": ["a in de.", "b in de."],
+        "en": ["a in en.", "b in en.", "t1 in en.", "t2 in en."],
+    }
+    assert [e.id for e in roles.read_evaluation(params, "xquad-zero-shot")] == ["a", "b"] * 4
+    assert pd.isna(roles.type_guess(params))
+
+
+def test_with_a_given_encoder_there_is_no_text_but_a_folder_that_the_next_stage_can_depend_on(small_data, tmp_path):
+    small_data(EVERY)
+    params = changed(small_study(tmp_path, "en", "de", text_sets=[]), encoder={"pretrained": "some/model"})
+    roles.prepare(params)
+    assert files_below(params.data_folder / "text") == {"README": b"No text: the encoder is some/model.\n"}
+    assert roles.read_text(params) == {}
+
+
+@pytest.mark.parametrize(
+    ("xquad", "data", "message"),
+    [
+        (
+            EVERY | {"de": ["a"]},
+            {},
+            "the parallel data in de lack 1 ids that others have ('b' is in en); give all languages the same ids, or "
+            "take de out of sampling.languages",
+        ),
+        (
+            EVERY | {"de": ["a", "b", "c"]},
+            {},
+            "the parallel data in en lack 1 ids that others have ('c' is in de); give all languages the same ids, or "
+            "take en out of sampling.languages",
+        ),
+        (
+            EVERY,
+            {"text_sets": ["wikipedia"]},
+            "unknown text set 'wikipedia': expected one of squad-dev-without-xquad, ",
+        ),
+        (
+            EVERY,
+            {"text_sets": ["squad-dev-without-xquad"]},
+            "data.text_sets names squad-dev-without-xquad, but data.reader_train does not; add it there",
+        ),
+        (
+            EVERY,
+            {"text_sets": []},
+            "no text to make an encoder from: name sets in data.text_sets, or a model in encoder.pretrained",
+        ),
+        (
+            EVERY,
+            {"reader_train": []},
+            "no English training data for the reader: set data.reader_train or data.train_paragraphs",
+        ),
+    ],
+)
+def test_what_cannot_become_a_study(xquad, data, message, small_data, tmp_path):
+    small_data(xquad)
+    assert refusal(small_study(tmp_path, "en", "de", **data)).startswith(message)
+
+
+def test_no_evaluation_passage_is_text_to_learn_from(tmp_path):
+    params = study(tmp_path, "xquad/smoke", text_sets=["tydiqa-train-en"])
+    english = {"tydiqa-train-en": [example("1", "Seen by the test"), example("2", "New"), example("3", "  new ")]}
+    evaluation = {"dev": {("de", "en"): [example("9", "seen  by the TEST", question_lang="de")]}}
+    assert roles._contexts(params, english, {}, evaluation) == {"en": ["New"]}
+
+
+# -------------------------------------------------------------------------------------------- the real data
+
+
+@pytest.mark.real_data
+def test_roles_from_the_real_data(real_data_dir, tmp_path, monkeypatch):
+    monkeypatch.setenv("XQA_DATA_DIR", str(real_data_dir))
+    params = study(tmp_path, "xquad/smoke", train_paragraphs=300, text_paragraphs=0)
+    table = roles.prepare(params)
+
+    xquad = corpora.load("xquad", question_lang="en", context_lang="en")
+    forbidden = {normalised_context(e.context) for e in xquad}
+    curriculum, reader = roles.read_reader_training(params)
+    assert curriculum == []
+    assert len({e.context for e in reader}) == 300
+    assert forbidden.isdisjoint(normalised_context(e.context) for e in reader)
+    assert {e.id for e in xquad}.isdisjoint(e.id for e in reader)
+
+    parallel = roles.read_parallel(params)
+    assert {language: len({e.context for e in examples}) for language, examples in parallel.items()} == (
+        dict.fromkeys(params.sampling.languages, 4)
+    )
+    assert len({tuple(e.id for e in examples) for examples in parallel.values()}) == 1
+
+    evaluation = table[table["role"] == "evaluation"]
+    assert evaluation.groupby("set", sort=False).size().to_dict() == {
+        **{"mlqa-dev": 16, "xquad-gxlt-other-articles": 16, "xquad-en": 1}
+    }
+    assert evaluation.groupby("set")["questions"].max().to_dict() == {
+        **{"mlqa-dev": 4, "xquad-gxlt-other-articles": 4, "xquad-en": 1190}
+    }
+    trained = {e.title for e in parallel["en"]}
+    others = roles.read_evaluation(params, "xquad-gxlt-other-articles")
+    assert trained.isdisjoint(e.title for e in others)
+
+    evaluated = [e for name in params.data.evaluation_sets for e in roles.read_evaluation(params, name)]
+    text = roles.read_text(params)
+    assert set(text) == set(params.sampling.languages)
+    contexts = {language: {normalised_context(line) for line in lines} for language, lines in text.items()}
+    assert all(normalised_context(e.context) not in contexts.get(e.context_lang, ()) for e in evaluated)
+    # all of XQuAD is evaluated in English; the reader's passages are text
+    assert forbidden.isdisjoint(contexts["en"])
+    assert {normalised_context(e.context) for e in reader} <= contexts["en"]
+    assert all(len(lines) > 20 for lines in text.values())
+
+
+def test_parameters_are_not_changed_by_preparing(generated):
+    params, _ = generated
+    assert dataclasses.replace(params, paths=load_params("embedded/smoke").paths) == load_params("embedded/smoke")

@@ -1,0 +1,473 @@
+"""The SQuAD format: what is read, what is refused and how it is said, what is written."""
+
+import contextlib
+import json
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from xqa_lib.data.squad_format import (
+    NO_GOLD_HINT,
+    Answer,
+    Example,
+    parse_squad,
+    problems,
+    quote,
+    read_squad,
+    write_squad,
+)
+from xqa_lib.errors import DataError
+
+CONTEXT = "Nikola Tesla lived in Prague, then in Prague again. 東京 is far."
+
+
+def question(**changes):
+    value = {"id": "q1", "question": "Where?", "answers": [{"text": "Prague", "answer_start": 22}]}
+    value.update(changes)
+    return {key: item for key, item in value.items() if item is not ...}  # ... removes a key
+
+
+def document(*questions, context=CONTEXT, title="Tesla"):
+    paragraph = {"context": context, "qas": list(questions) or [question()]}
+    return {"version": "1.1", "data": [{"title": title, "paragraphs": [paragraph]}]}
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(content):
+        path = tmp_path / "file.json"
+        if not isinstance(content, bytes):
+            content = json.dumps(content).encode()
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def read(path, **options):
+    return read_squad(path, question_lang="de", context_lang="en", **options)
+
+
+def refusal(path, **options):
+    """The message, without the file name that must start it; `problems` must say the same."""
+    with pytest.raises(DataError) as caught:
+        read(path, **options)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    if set(options) <= {"require_answers"}:
+        assert next(problems(path, **options)) == message
+    return message.removeprefix(f"{path}: ")
+
+
+def test_read_gives_records_in_order_with_the_languages(save):
+    second = question(
+        id="q2",
+        question="Wie weit?",
+        answers=[{"text": "far", "answer_start": 58}, {"text": "東京", "answer_start": 52}],
+    )
+    assert read(save(document(question(), second))) == [
+        Example("q1", "Where?", CONTEXT, (Answer("Prague", 22),), "Tesla", "de", "en"),
+        Example("q2", "Wie weit?", CONTEXT, (Answer("far", 58), Answer("東京", 52)), "Tesla", "de", "en"),
+    ]
+
+
+def test_offsets_count_code_points(save):
+    data = document(question(answers=[{"text": "b", "answer_start": 2}]), context="a\U0001f600b")
+    assert read(save(data))[0].answers == (Answer("b", 2),)
+
+
+def test_byte_order_mark_is_accepted(save):
+    assert len(read(save(b"\xef\xbb\xbf" + json.dumps(document()).encode()))) == 1
+
+
+def test_title_is_optional(save):
+    data = document()
+    del data["data"][0]["title"]
+    assert read(save(data))[0].title == ""
+
+
+def test_records_cannot_be_changed(save):
+    example = read(save(document()))[0]
+    with pytest.raises(AttributeError):
+        example.id = "other"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (
+            b'{"data": [\n  {"title": oops}]}',
+            "line 2, column 13: expected JSON, found an error (Expecting value); correct the text there, or fetch the "
+            "file again",
+        ),
+        (
+            b'{"data": [{"title": "x", ',
+            "line 1, column 26: expected JSON, found an error (Expecting property name enclosed in double quotes); the "
+            "file ends too early: was its download or copy cut off?",
+        ),
+        (b"", "line 1, column 1: expected JSON, found an error (Expecting value); the file is empty"),
+        (
+            b"<!DOCTYPE html>",
+            "line 1, column 1: expected JSON, found an error (Expecting value); this looks like a web page: download "
+            "the raw file",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "line 1, column 1: expected JSON, found an error (Expecting value); this is a Git LFS pointer, not the "
+            "data: run git lfs pull",
+        ),
+        (
+            b'{"data": []}\n{"data": []}',
+            "line 2, column 1: expected JSON, found an error (Extra data); a second value follows the first: is this "
+            "JSON Lines? Expected one object for the whole file",
+        ),
+        (
+            b'{\n"data": "caf\xe9"}',
+            "line 2: expected UTF-8, found the byte 0xe9 at offset 14; save the file as UTF-8",
+        ),
+        (
+            '{"data": []}'.encode("utf-16"),
+            "line 1: expected UTF-8, found the byte 0xff at offset 0; this looks like UTF-16: save the file as UTF-8",
+        ),
+        (
+            b"\x1f\x8b\x08\x00rest",
+            "line 1: expected UTF-8, found the byte 0x8b at offset 1; this looks like a compressed file: unpack it "
+            "first",
+        ),
+        (
+            b"[" * 200_000,
+            "lists and objects are nested too deeply to read; expected at most about a dozen levels: is this the right "
+            "file?",
+        ),
+    ],
+    ids=["syntax", "cut-off", "empty", "html", "lfs", "json-lines", "latin-1", "utf-16", "gzip", "nested"],
+)
+def test_unreadable_json(save, content, expected):
+    assert refusal(save(content)) == expected
+
+
+def test_number_too_long_to_read(save):
+    assert refusal(save(b'{"data": ' + b"9" * 5000 + b"}")).startswith(
+        "expected JSON, found a value that cannot be read ("
+    )
+
+
+def test_missing_file(tmp_path):
+    path = tmp_path / "none.json"
+    assert refusal(path) == "cannot be read: No such file or directory; check the path"
+
+
+def test_folder_instead_of_file(tmp_path):
+    assert refusal(tmp_path) == "cannot be read: Is a directory; check the path"
+
+
+FIRST = "data[0].paragraphs[0].qas[0]"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ([], "top level: expected an object with the key data, found a list"),
+        ("x", 'top level: expected an object with the key data, found the string "x"'),
+        ({"dat": []}, 'data: missing; expected a list of articles, found the keys "dat"; is this SQuAD v1.1 format?'),
+        ({}, "data: missing; expected a list of articles, found the keys none; is this SQuAD v1.1 format?"),
+        ({"data": {}}, "data: expected a list of articles, found an object"),
+        ({"data": []}, "data: expected at least one question, found none; is this the right file?"),
+        ({"data": ["x"]}, 'data[0]: expected an object with the key paragraphs, found the string "x"'),
+        (
+            {"data": [{"title": "t"}]},
+            'data[0].paragraphs: missing; expected a list of paragraphs, found the keys "title"; is this SQuAD v1.1 '
+            "format?",
+        ),
+        (document(title=3), "data[0].title: expected a string, found the number 3"),
+        (document(context=None), "data[0].paragraphs[0].context: expected a string, found null"),
+        (document(context=""), "data[0].paragraphs[0].context: expected text, found an empty string; fill it in"),
+        (document(context=" \n"), "data[0].paragraphs[0].context: expected text, found only white space; fill it in"),
+        (
+            document(question(question="")),
+            f"{FIRST}.question: expected text, found an empty string; fill it in",
+        ),
+        (document(question(question=True)), f"{FIRST}.question: expected a string, found true"),
+        (document(question(id=7)), f"{FIRST}.id: expected a string, found the number 7; write it in quotes"),
+        (document(question(id="")), f"{FIRST}.id: expected text, found an empty string; fill it in"),
+        (
+            document(question(answers=...)),
+            f'{FIRST}.answers: missing; expected a list of answers, found the keys "id", "question"; is this SQuAD '
+            "v1.1 format?",
+        ),
+        (
+            document(question(answers={"text": ["Prague"], "answer_start": [22]})),
+            f"{FIRST}.answers: expected a list of answers, found an object",
+        ),
+        (
+            document(question(answers=["Prague"])),
+            f'{FIRST}.answers[0]: expected an object with the keys text and answer_start, found the string "Prague"',
+        ),
+        (
+            document(question(answers=[{"text": "Prague", "answer_start": "22"}])),
+            f'{FIRST}.answers[0].answer_start: expected a whole number, found the string "22"',
+        ),
+        (
+            document(question(answers=[{"text": "Prague", "answer_start": 22.0}])),
+            f"{FIRST}.answers[0].answer_start: expected a whole number, found the number 22.0",
+        ),
+        (
+            document(question(answers=[{"text": "Prague", "answer_start": True}])),
+            f"{FIRST}.answers[0].answer_start: expected a whole number, found true",
+        ),
+        (
+            document(question(answers=[{"text": None, "answer_start": 22}])),
+            f"{FIRST}.answers[0].text: expected a string, found null",
+        ),
+        (
+            document(question(), question()),
+            f'data[0].paragraphs[0].qas[1].id: the id "q1" is already used at {FIRST}; ids must be unique in a file: '
+            "rename one of the questions",
+        ),
+        (
+            document(question(question="Where\ud800?")),
+            f"{FIRST}.question: expected valid Unicode, found half of a surrogate pair (\\ud800) at code point 5; "
+            "repair the text with the program that wrote it",
+        ),
+        (
+            document(question(answers=[])),
+            f'{FIRST} (id "q1").answers: expected at least one gold answer, found none; {NO_GOLD_HINT}',
+        ),
+        (
+            document(question(answers=[{"text": "", "answer_start": 0}])),
+            f'{FIRST} (id "q1").answers[0]: expected a gold answer, found an empty text; {NO_GOLD_HINT}',
+        ),
+        (
+            document(question(answers=[{"text": " ", "answer_start": 6}])),
+            f'{FIRST} (id "q1").answers[0]: expected a gold answer, found an empty text; {NO_GOLD_HINT}',
+        ),
+    ],
+)
+def test_wrong_structure(save, content, expected):
+    assert refusal(save(content)) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "start", "context", "expected"),
+    [
+        (
+            "Prague",
+            21,
+            CONTEXT,
+            'expected the answer "Prague" at answer_start 21, but there stands " Pragu"; it occurs at 22, 38; correct '
+            "answer_start",
+        ),
+        (
+            "a",
+            0,
+            "bananas and apes",
+            'expected the answer "a" at answer_start 0, but there stands "b"; it occurs at 1, 3, 5, ...; correct '
+            "answer_start",
+        ),
+        (
+            "Vienna",
+            22,
+            CONTEXT,
+            'expected the answer "Vienna" at answer_start 22, but there stands "Prague"; it does not occur in the '
+            "context: correct the answer or the context",
+        ),
+        (
+            "far",
+            999,
+            CONTEXT,
+            'expected the answer "far" at answer_start 999, but the context has only 62 code points; it occurs at 58; '
+            "correct answer_start",
+        ),
+        (
+            "far.",
+            -4,  # a negative index would find it from the end
+            CONTEXT,
+            'expected the answer "far." at answer_start -4, but offsets start at 0; it occurs at 58; correct '
+            "answer_start",
+        ),
+        (
+            "far",
+            62,
+            CONTEXT,
+            'expected the answer "far" at answer_start 62, but the context has only 62 code points; it occurs at 58; '
+            "correct answer_start (it seems to count bytes, expected code points)",
+        ),
+        (
+            "b",
+            3,
+            "a\U0001f600b",
+            'expected the answer "b" at answer_start 3, but the context has only 3 code points; it occurs at 2; '
+            "correct answer_start (it seems to count UTF-16 units, expected code points)",
+        ),
+        (
+            "caf\u00e9",
+            0,
+            "cafe\u0301",
+            'expected the answer "caf\u00e9" at answer_start 0, but there stands "cafe"; it occurs only in another '
+            "Unicode normalisation form: normalise context and answer alike (NFC)",
+        ),
+    ],
+    ids=["off-by-one", "many", "absent", "beyond", "negative", "bytes", "utf-16", "nfc"],
+)
+def test_answer_not_at_its_offset(save, answer, start, context, expected):
+    data = document(question(answers=[{"text": answer, "answer_start": start}]), context=context)
+    assert refusal(save(data)) == f'{FIRST} (id "q1").answers[0]: {expected}'
+
+
+def test_offsets_are_not_compared_on_request(save):
+    path = save(document(question(answers=[{"text": "Prague", "answer_start": 3}])))
+    assert read(path, check_offsets=False)[0].answers == (Answer("Prague", 3),)
+
+
+@pytest.mark.parametrize("answers", [..., [], [{"text": "", "answer_start": 0}]], ids=["no key", "none", "empty"])
+def test_inputs_without_gold_answers(save, answers):
+    path = save(document(question(answers=answers)))
+    assert read(path, require_answers=False)[0].answers == ()
+    assert list(problems(path, require_answers=False)) == []
+
+
+def test_answers_that_are_there_must_be_right_even_if_not_required(save):
+    path = save(document(question(answers=[{"text": "Prague", "answer_start": 1}])))
+    assert "it occurs at 22, 38" in refusal(path, require_answers=False)
+
+
+def test_repeated_ids_on_request(save):
+    assert [e.id for e in read(save(document(question(), question())), unique_ids=False)] == ["q1", "q1"]
+
+
+def test_problems_lists_all_in_order(save):
+    bad = document(
+        question(id=1, question=""),
+        question(id="good"),
+        question(id="good", answers=[{"text": "", "answer_start": 0}, {"text": "x", "answer_start": 0}]),
+    )
+    bad["data"].append({"title": None, "paragraphs": [{"qas": [question(id="q9")]}, 5]})
+    places = [line.split(": ")[1] for line in problems(save(bad))]
+    assert places == [
+        f"{FIRST}.id",
+        f"{FIRST}.question",
+        "data[0].paragraphs[0].qas[2].id",
+        'data[0].paragraphs[0].qas[2] (id "good").answers[0]',
+        'data[0].paragraphs[0].qas[2] (id "good").answers[1]',
+        "data[1].title",
+        "data[1].paragraphs[0].context",
+        "data[1].paragraphs[1]",
+        "data[1].paragraphs[1]",
+    ]
+
+
+def test_parse_can_leave_bad_questions_out():
+    raw = json.dumps(document(question(id="bad", answers=[]), question(id="good"))).encode()
+    told = []
+    examples = parse_squad(raw, "archive/x.json", question_lang="de", context_lang="de", on_problem=told.append)
+    assert [example.id for example in examples] == ["good"]
+    assert len(told) == 1
+    assert told[0].startswith(f'archive/x.json: {FIRST} (id "bad").answers: expected at least one gold answer')
+
+
+KEYS = ["data", "title", "paragraphs", "context", "qas", "id", "question", "answers", "text", "answer_start"]
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=3)
+
+
+@hypothesis.given(
+    st.recursive(
+        LEAVES,
+        lambda deeper: st.lists(deeper, max_size=2) | st.dictionaries(st.sampled_from(KEYS), deeper),
+        max_leaves=30,
+    )
+)
+@hypothesis.settings(max_examples=200, deadline=None, derandomize=True)
+def test_any_json_is_read_or_refused(value):
+    """No JSON value leads to another error, in the whole document or in place of each part of a good one."""
+    for place in ("", "data", "paragraphs", "qas", "answers", "answer_start"):
+        data = document()
+        steps = {
+            "data": lambda data: data,
+            "paragraphs": lambda data: data["data"][0],
+            "qas": lambda data: data["data"][0]["paragraphs"][0],
+            "answers": lambda data: data["data"][0]["paragraphs"][0]["qas"][0],
+            "answer_start": lambda data: data["data"][0]["paragraphs"][0]["qas"][0]["answers"][0],
+        }
+        if place:
+            steps[place](data)[place] = value
+        else:
+            data = value
+        with contextlib.suppress(DataError):
+            parse_squad(json.dumps(data).encode(), "x", question_lang="", context_lang="")
+
+
+def test_quote_stays_on_one_line_and_short():
+    assert quote('a"b\n') == '"a\\"b\\n"'
+    assert quote("x" * 100, 10) == '"xxxxxxx..."'
+    assert quote("\u200fم\ud800") == '"\\u200fم\\ud800"'
+
+
+TWO = (Answer("two", 4),)
+
+
+def example(identifier, context="one two", title="T", answers=TWO, languages=("en", "en")):
+    return Example(identifier, "Was?", context, answers, title, *languages)
+
+
+def test_write_groups_by_title_and_context(tmp_path):
+    path = tmp_path / "new" / "out.json"
+    examples = [example("1"), example("2", title="U"), example("3"), example("4", context="zwei two", answers=())]
+    write_squad(path, examples, version="x1")
+    written = json.loads(path.read_text(encoding="utf-8"))
+    assert written["version"] == "x1"
+    assert [article["title"] for article in written["data"]] == ["T", "U"]
+    ids = [[[q["id"] for q in p["qas"]] for p in a["paragraphs"]] for a in written["data"]]
+    assert ids == [[["1", "3"], ["4"]], [["2"]]]
+    back = read_squad(path, question_lang="en", context_lang="en", require_answers=False)
+    assert back == [examples[0], examples[2], examples[3], examples[1]]
+
+
+def test_write_is_deterministic_and_readable(tmp_path):
+    examples = [example("1", context="الف two", answers=(Answer("two", 4),))]
+    for name in "ab":
+        write_squad(tmp_path / name, iter(examples), version="1")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert "الف" in (tmp_path / "a").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("examples", "expected"),
+    [
+        ([example("1"), example("1")], "not written: data[0].paragraphs[0].qas[1].id: the id"),
+        ([example("1", answers=(Answer("two", 5),))], 'not written: data[0].paragraphs[0].qas[0] (id "1").answers[0]'),
+        ([], "not written: data: expected at least one question, found none"),
+        (
+            [example("1"), example("2", languages=("de", "en"))],
+            "expected examples of one pair of question and context language, found 2 (de/en, en/en); the format has "
+            "no place for languages: write one file for each pair",
+        ),
+    ],
+    ids=["repeated id", "offset", "nothing", "languages"],
+)
+def test_write_refuses_what_read_would_refuse(tmp_path, examples, expected):
+    path = tmp_path / "out.json"
+    with pytest.raises(DataError) as caught:
+        write_squad(path, examples, version="1")
+    assert str(caught.value).startswith(f"{path}: {expected}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("language", ["en", "zh", "ar"])
+def test_real_file_survives_writing(real_data_dir, tmp_path, language):
+    examples = read_squad(
+        real_data_dir / "xquad" / f"xquad.{language}.json", question_lang=language, context_lang=language
+    )
+    path = tmp_path / "copy.json"
+    write_squad(path, examples, version="1.1")
+    assert read_squad(path, question_lang=language, context_lang=language) == examples
+
+
+@pytest.mark.real_data
+def test_real_file_without_gold_is_refused_with_the_hint(real_data_dir):
+    path = real_data_dir / "mlqa" / "test" / "test-context-es-question-de.json"
+    assert refusal(path).endswith(f"expected a gold answer, found an empty text; {NO_GOLD_HINT}")
+    assert len(list(problems(path))) == 1776
+    assert list(problems(path, require_answers=False)) == []

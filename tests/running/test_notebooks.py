@@ -1,0 +1,339 @@
+"""Running notebooks strictly, and what every committed notebook must be like."""
+
+import ast
+import json
+import re
+import tempfile
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from xqa_lib.errors import DataError
+from xqa_lib.running import notebooks
+from xqa_lib.study.params import ROOT
+
+COMMITTED = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def notebook(*cells):
+    """A notebook of code cells, each a string, or a tuple of a string and a tag."""
+    made = []
+    for cell in cells:
+        code, *tags = cell if isinstance(cell, tuple) else (cell,)
+        made.append(new_code_cell(code, metadata={"tags": tags} if tags else {}))
+    metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    return new_notebook(cells=made, metadata=metadata)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A function that saves a notebook of these cells in a folder of its own and returns its path."""
+
+    def save(*cells, name="trial.ipynb"):
+        path = tmp_path / "sources" / name
+        path.parent.mkdir(exist_ok=True)
+        nbformat.write(notebook(*cells), path)
+        return path
+
+    return save
+
+
+def refusal(*arguments):
+    with pytest.raises(DataError) as error:
+        notebooks.execute(*arguments)
+    return str(error.value)
+
+
+def texts(page):
+    """What each code cell of a page printed or gave."""
+    return [
+        "".join(out.get("text") or out["data"]["text/plain"] for out in cell.outputs)
+        for cell in page.cells
+        if cell.cell_type == "code"
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ parameters
+
+DECLARING = ('study = "embedded/smoke"  # which\nseed = 1\nratio = 0.5\nchosen = None', "parameters")
+
+
+def test_declared_parameters(saved):
+    assert notebooks.declared_parameters(saved(DECLARING, "other = 3")) == {
+        "study": '"embedded/smoke"',
+        "seed": "1",
+        "ratio": "0.5",
+        "chosen": "None",
+    }
+    assert notebooks.declared_parameters(saved("seed = 1")) == {}
+
+
+@pytest.mark.parametrize(
+    ("cells", "parameters", "message"),
+    [
+        (
+            [DECLARING],
+            {"sede": "2"},
+            "trial.ipynb does not declare the parameter sede; it declares study, seed, ratio, chosen",
+        ),
+        (
+            [DECLARING, "other = 3"],  # not in the cell tagged parameters
+            {"seed": "2", "other": "4", "more": "5"},
+            "trial.ipynb does not declare the parameter other, more; it declares study, seed, ratio, chosen",
+        ),
+        (["seed = 1"], {"seed": "2"}, "trial.ipynb does not declare the parameter seed; it declares none"),
+    ],
+)
+def test_undeclared_parameters_are_refused(cells, parameters, message, saved, tmp_path):
+    assert refusal(saved(*cells), tmp_path / "out" / "page.ipynb", parameters) == message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_notebook(tmp_path):
+    known = ", ".join(path.stem for path in COMMITTED)
+    assert refusal("03_samplin", tmp_path / "page.ipynb", {}) == (
+        f"03_samplin: no such notebook; expected a path or one of {known}"
+    )
+    missing = str(tmp_path / "none.ipynb")
+    assert refusal(missing, tmp_path / "page.ipynb", {}) == (
+        f"{missing}: no such notebook; expected a path or one of {known}"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("-1", -1),
+        ("0.5", 0.5),
+        ("1e-3", 0.001),
+        ("true", True),
+        ("False", False),
+        ("null", None),
+        ("None", None),
+        ("skd-map", "skd-map"),
+        ("params.yaml", "params.yaml"),
+        ("", ""),
+        (4, 4),
+        (["a"], ["a"]),
+    ],
+)
+def test_values_are_read_as_what_they_look_like(text, value):
+    read = notebooks._value(text)
+    assert read == value
+    assert type(read) is type(value)
+
+
+# ------------------------------------------------------------------------------------------------ execution
+
+
+def test_the_page_of_a_good_run(saved, tmp_path, capfd, monkeypatch):
+    source = saved(
+        DECLARING,
+        "import os, sys, warnings\nprint('progress 50%', file=sys.stderr)\nwarnings.warn('old')\nprint('kept')",
+        "(study, seed, ratio, chosen)",
+        f"os.path.samefile(os.getcwd(), {str(ROOT)!r})",
+    )
+    before = source.read_bytes()
+    # from another folder, to a relative path
+    monkeypatch.chdir(tmp_path)
+    notebooks.execute(source, Path("out") / "page.ipynb", {"seed": "2", "chosen": "x"})
+
+    output = tmp_path / "out" / "page.ipynb"
+    assert [path.name for path in output.parent.iterdir()] == ["page.ipynb"]
+    assert source.read_bytes() == before
+    page = nbformat.read(output, as_version=4)
+    nbformat.validate(page)
+    assert texts(page) == ["", "", "kept\n", "('embedded/smoke', 2, 0.5, 'x')", "True"]
+    counts = [cell.execution_count for cell in page.cells]
+    assert counts == [1, 2, 3, 4, 5]
+    injected = page.cells[1]
+    assert injected.metadata.tags == ["injected-parameters"]
+    assert 'seed = 2\nchosen = "x"' in injected.source
+
+    raw = output.read_text(encoding="utf-8")
+    assert raw.endswith("}\n")
+    error_stream = capfd.readouterr().err  # shown while it runs, not kept
+    for text in ("progress 50%", "UserWarning: old"):
+        assert text in error_stream
+        assert text not in json.dumps([cell.outputs for cell in page.cells])
+    assert {out.get("name", "stdout") for cell in page.cells for out in cell.outputs} == {"stdout"}
+    assert set(page.metadata) == {"kernelspec", "language_info"}
+    assert [set(cell.metadata) for cell in page.cells] == [{"tags"}] * 5
+    assert str(tmp_path) not in raw
+    assert not re.search(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", raw)
+
+
+def test_the_same_run_gives_the_same_page(saved, tmp_path):
+    source = saved(("seed = 1", "parameters"), "seed + 1")
+    pages = []
+    for name in ("a", "b"):
+        notebooks.execute(source, tmp_path / name / "page.ipynb", {"seed": 5})
+        page = json.loads((tmp_path / name / "page.ipynb").read_text(encoding="utf-8"))
+        pages.append([{key: value for key, value in cell.items() if key != "id"} for cell in page["cells"]])
+        metadata = page["metadata"]
+    assert pages[0] == pages[1]
+    assert set(metadata) <= {"kernelspec", "language_info"}
+
+
+def test_a_failing_cell_leaves_the_failed_page_and_no_other(saved, tmp_path):
+    source = saved(
+        ("seed = 1", "parameters"),
+        "print('so far')",
+        "from xqa_lib.errors import DataError\nraise DataError('data/x: expected 2,\\nfound 3')",
+        "print('never')",
+        name="04_trial.ipynb",
+    )
+    output = tmp_path / "out" / "page-seed-1.ipynb"
+    failed = output.with_name("page-seed-1.failed.ipynb")
+    message = refusal(source, output, {})
+    assert message == f"04_trial.ipynb, cell 3: DataError: data/x: expected 2,\nfound 3 (see {failed})"
+    assert [path.name for path in output.parent.iterdir()] == [failed.name]
+    page = nbformat.read(failed, as_version=4)
+    code = [cell for cell in page.cells if cell.cell_type == "code"]
+    assert code[1].outputs[0].text == "so far\n"
+    assert [out.output_type for out in code[2].outputs] == ["error"]
+    assert code[3].execution_count is None
+    # a good run removes the failed page
+    notebooks.execute(saved("1 + 1"), output, {})
+    assert [path.name for path in output.parent.iterdir()] == [output.name]
+
+
+def test_a_kernel_that_dies_is_an_error_of_one_line(saved, tmp_path):
+    source = saved("print('so far')", "import os\nos._exit(1)")
+    output = tmp_path / "out" / "page.ipynb"
+    failed = output.with_name("page.failed.ipynb")
+    assert refusal(source, output, {}) == f"trial.ipynb: its kernel died; is there too little memory? (see {failed})"
+    assert [path.name for path in output.parent.iterdir()] == [failed.name]
+
+
+# ------------------------------------------------------------------------------------------------ what is committed
+
+
+@pytest.fixture(params=COMMITTED, ids=lambda path: path.stem)
+def committed(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(page):
+    return [cell for cell in page.cells if cell.cell_type == "code"]
+
+
+def parsed(cell):
+    return ast.parse(cell.source)
+
+
+def test_the_story_is_complete():
+    assert {path.stem[:2] for path in COMMITTED} >= {"01", "02", "03", "04", "05", "06", "07"}
+
+
+def test_one_cell_declares_the_parameters_as_plain_literals(committed):
+    (cell,) = [cell for cell in committed.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert cell is code_cells(committed)[0]
+    names = []
+    for statement in parsed(cell).body:
+        assert isinstance(statement, ast.Assign)
+        (target,) = statement.targets
+        ast.literal_eval(statement.value)
+        names.append(target.id)
+    assert len(set(names)) == len(names) > 0
+    assert names[0] == "study"
+    # and papermill sees the same ones
+    assert list(notebooks.declared_parameters(ROOT / "notebooks" / committed_name(committed))) == names
+
+
+def committed_name(page):
+    (name,) = [path.name for path in COMMITTED if nbformat.read(path, as_version=4) == page]
+    return name
+
+
+def test_every_parameter_is_read_in_another_cell_and_never_set_again(committed):
+    first, *others = code_cells(committed)
+    declared = {statement.targets[0].id for statement in parsed(first).body}
+    names = [node for cell in others for node in ast.walk(parsed(cell)) if isinstance(node, ast.Name)]
+    assert declared <= {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    assert declared.isdisjoint(node.id for node in names if isinstance(node.ctx, ast.Store))
+
+
+def test_small_by_default(committed):
+    (cell,) = [cell for cell in committed.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert ast.literal_eval(parsed(cell).body[0].value) == "embedded/smoke"
+
+
+def test_the_outline(committed):
+    first, last = committed.cells[0], committed.cells[-1]
+    assert first.cell_type == last.cell_type == "markdown"
+    assert first.source.startswith("# ")
+    for word in ("**Question.**", "**In:**", "**Out:**", "**Takes**"):
+        assert word in first.source
+    assert last.source.startswith("**What we learn.** ")
+    asserting = [
+        cell for cell in code_cells(committed) if any(isinstance(node, ast.Assert) for node in ast.walk(parsed(cell)))
+    ]
+    assert asserting
+    assert asserting[-1] is code_cells(committed)[-1]
+
+
+def test_cells_are_short_and_hold_no_logic(committed):
+    for cell in code_cells(committed):
+        assert 1 <= len(cell.source.splitlines()) <= 6, cell.source
+        assert cell.source == cell.source.strip()
+        nodes = [type(node) for node in ast.walk(parsed(cell))]
+        assert not {ast.For, ast.While, ast.ClassDef, ast.FunctionDef} & set(nodes), cell.source
+        for text in ("chdir", "sys.path", "%", "!pip"):
+            assert text not in cell.source
+
+
+def test_the_library_names_that_are_called_exist(committed):
+    """Each attribute of an imported library module, without running the notebook."""
+    import importlib
+
+    modules = {}
+    for cell in code_cells(committed):
+        for node in ast.walk(parsed(cell)):
+            if isinstance(node, ast.ImportFrom) and node.module == "xqa_lib":
+                modules |= {alias.name: importlib.import_module(f"xqa_lib.{alias.name}") for alias in node.names}
+    used = set()
+    for cell in code_cells(committed):
+        for node in ast.walk(parsed(cell)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+                used.add(node.value.id)
+                assert hasattr(modules[node.value.id], node.attr), f"{node.value.id}.{node.attr}"
+    assert used == set(modules)  # nothing is imported in vain
+
+
+def test_the_kernel_is_the_plain_one(committed):
+    assert committed.metadata.kernelspec.name == "python3"
+    assert set(committed.metadata) <= {"kernelspec", "language_info"}
+    assert committed.nbformat == 4
+    assert committed.nbformat_minor >= 5
+    assert len({cell.id for cell in committed.cells}) == len(committed.cells)
+
+
+def test_committed_as_executed_from_top_to_bottom(committed):
+    cells = code_cells(committed)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    kinds = [out.output_type for cell in cells for out in cell.outputs]
+    assert "error" not in kinds
+    assert {"execute_result", "display_data", "stream"} & set(kinds)
+    assert "injected-parameters" not in [tag for cell in cells for tag in cell.metadata.get("tags", [])]
+
+
+def test_no_error_stream_and_no_times(committed):
+    assert "papermill" not in committed.metadata
+    for cell in committed.cells:
+        assert not {"papermill", "execution"} & set(cell.metadata)
+    assert [out for cell in code_cells(committed) for out in cell.outputs if out.get("name") == "stderr"] == []
+
+
+def test_no_absolute_paths_in_outputs(committed):
+    folders = {str(ROOT), str(Path.home()), tempfile.gettempdir(), "/home/", "/Users/", "/root/", "/tmp/", "/work/"}
+    for cell in code_cells(committed):
+        for out in cell.outputs:
+            data = {name: text for name, text in out.get("data", {}).items() if not name.startswith("image/png")}
+            shown = json.dumps([out.get("text"), data], ensure_ascii=False)
+            assert [folder for folder in folders - {"/"} if folder in shown] == []
+            assert not re.search(r"\b[A-Z]:\\\\", shown)

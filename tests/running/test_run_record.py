@@ -1,0 +1,100 @@
+"""The record of a run: its facts, the hashes of its inputs, versions, commit; nothing at all after an error."""
+
+import datetime
+import hashlib
+import json
+import platform
+import subprocess
+from importlib.metadata import version
+
+import pytest
+import torch
+
+from xqa_lib.running import run_record
+from xqa_lib.running.run_record import recorded
+from xqa_lib.study.params import ROOT
+
+
+def test_a_record_holds_what_the_run_was_made_from(tmp_path):
+    inputs = [tmp_path / "a.csv", tmp_path / "b.json"]
+    for path in inputs:
+        path.write_text(path.name, encoding="utf-8")
+    before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    path = tmp_path / "deep" / "run.json"
+    with recorded(path, inputs=inputs, seed=3, method={"label": "CE", "coefficient": None}) as record:
+        record["weights"] = "abc"
+        record |= {"generations": []}
+        assert not path.exists()
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert list(found) == [
+        *("seed", "method", "weights", "generations", "inputs", "versions", "git_commit", "machine", "started"),
+        "minutes",
+    ]
+    assert found["seed"] == 3
+    assert found["method"] == {"label": "CE", "coefficient": None}
+    assert found["weights"] == "abc"
+    # of files outside the repository the name alone: their folders may tell who ran this
+    assert list(found["inputs"]) == ["a.csv", "b.json"]
+    assert list(found["inputs"].values()) == [hashlib.sha256(path.name.encode()).hexdigest() for path in inputs]
+    assert found["versions"]["python"] == platform.python_version()
+    assert {name: found["versions"][name] for name in ("torch", "transformers", "tokenizers")} == {
+        name: version(name) for name in ("torch", "transformers", "tokenizers")
+    }
+    assert found["machine"]["threads"] == torch.get_num_threads()
+    started = datetime.datetime.fromisoformat(found["started"])
+    assert before <= started <= datetime.datetime.now(datetime.UTC)
+    assert 0 <= found["minutes"] < 1
+
+
+def test_inputs_are_named_from_the_repository_root(tmp_path):
+    # a record is committed or sent to others: no path of one machine
+    with recorded(tmp_path / "run.json", inputs=[ROOT / "conf" / "base.yaml"]):
+        pass
+    found = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert list(found["inputs"]) == ["conf/base.yaml"]
+    assert str(ROOT) not in json.dumps(found)
+
+
+def test_a_failed_run_leaves_no_record(tmp_path):
+    with pytest.raises(RuntimeError, match="out of memory"), recorded(tmp_path / "run.json", seed=1):
+        raise RuntimeError("out of memory")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_input_that_is_missing_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), recorded(tmp_path / "run.json", inputs=[tmp_path / "none.csv"]):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_the_commit_tells_whether_the_sources_were_changed(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_record, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert run_record._git_commit() is None  # no git checkout
+    git(tmp_path, "init", "--quiet")
+    assert run_record._git_commit() is None  # no commit
+    source = tmp_path / "xqa_lib" / "losses.py"
+    source.parent.mkdir()
+    source.write_text("1\n", encoding="utf-8")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "First")
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    assert run_record._git_commit() == commit
+    (tmp_path / "README.md").write_text("no source\n", encoding="utf-8")
+    assert run_record._git_commit() == commit
+    source.write_text("2\n", encoding="utf-8")
+    assert run_record._git_commit() == commit + "+"
+    source.write_text("1\n", encoding="utf-8")
+    source.with_name("new.py").write_text("3\n", encoding="utf-8")
+    assert run_record._git_commit() == commit + "+"
+
+
+def test_without_git_there_is_no_commit(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run_record._git_commit() is None

@@ -1,0 +1,215 @@
+"""The experiments as data: which settings there are, what contradicts itself, which are trained only once."""
+
+from dataclasses import replace
+
+import pytest
+
+from xqa_lib.errors import DataError
+from xqa_lib.study import experiments
+from xqa_lib.study.experiments import Setting, all_experiments, assigned, plan, reference, students_of_the_study
+from xqa_lib.study.params import PROFILES, load_params
+
+PARAMS = load_params("paper")
+CE, SKD, MAP = (PARAMS.methods[name] for name in ("ce", "skd", "skd-map"))
+
+
+def setting(method=MAP, **changes):
+    return Setting(**({"method": method, "epochs": 3, "generations": 3} | changes))
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "message"),
+    [
+        (MAP, {"generations": 2}, "epochs 3 must be a multiple of generations 2, both at least 1"),
+        (MAP, {"generations": 0}, "epochs 3 must be a multiple of generations 0, both at least 1"),
+        (MAP, {"view": "other"}, "view must be one of same, parallel, got 'other'"),
+        (MAP, {"label_noise": 1.0}, "label_noise must be in [0, 1), got 1.0"),
+        (MAP, {"parallel_ids": -1}, "parallel_ids must be >= 0, got -1"),
+        (MAP, {"source": "web"}, "source must be one of parallel, mlqa-translate-train, got 'web'"),
+        (CE, {"born_again": True}, "born_again needs a teacher, but the method has no coefficient"),
+        (CE, {"view": "parallel"}, "view parallel needs a teacher, but the method has no coefficient"),
+        (MAP, {"born_again": True, "generations": 1}, "born_again with one generation is a fixed teacher; give it "),
+        (MAP, {"born_again": True, "steps_of_ntl": 3}, "born_again trains whole epochs, so that steps_of_ntl cannot "),
+        (
+            replace(SKD, alpha_ce=0.0),
+            {"label_noise": 0.2},
+            "label_noise changes nothing where the loss reads no label (alpha_ce 0, coefficient constant)",
+        ),
+        (MAP, {"source": "mlqa-translate-train"}, "mlqa-translate-train is trained with cross-entropy on all its "),
+        (CE, {"source": "mlqa-translate-train", "pivot": False}, "mlqa-translate-train is trained with cross-entropy"),
+        (CE, {"source": "mlqa-translate-train", "parallel_ids": 3}, "mlqa-translate-train is trained with cross-"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(method, changes, message):
+    with pytest.raises(DataError) as error:
+        setting(method, **changes)
+    assert str(error.value).startswith(f"setting: {message}")
+
+
+def test_settings_that_train_the_same_student_share_a_key():
+    assert setting(replace(MAP, label="another name")).key == setting().key
+    # what a method does not look at
+    assert setting(replace(CE, k=3, temperature=9.0, direction="reverse")).key == setting(CE).key
+    assert setting(CE, generations=1).key == setting(CE).key
+    assert setting(replace(SKD, k=3, window=2, weighting="example")).key == setting(SKD).key
+    exact = replace(MAP, coefficient="reciprocal_rank_at_k")
+    assert setting(replace(exact, window=1)).key == setting(exact).key
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 6},
+        {"generations": 1},
+        {"parallel_ids": 30},
+        {"born_again": True},
+        {"dropout": False},
+        {"view": "parallel"},
+        {"label_noise": 0.1},
+        {"pivot": False},
+        {"left_out": "zh"},
+        {"steps_of_ntl": 1},
+        {"method": replace(MAP, ntl=2)},
+        {"method": replace(MAP, k=2)},
+        {"method": replace(MAP, weighting="example")},
+        {"method": replace(MAP, direction="reverse")},
+        {"method": replace(MAP, temperature=4.0)},
+        {"method": replace(MAP, alpha_ce=0.0)},
+        {"method": SKD},
+    ],
+    ids=str,
+)
+def test_settings_that_train_other_students_have_keys_of_their_own(changes):
+    assert setting(**changes).key != setting().key
+
+
+def test_the_key_is_the_same_in_every_process():
+    # results are found by it: a change here makes all results of sweeps unreadable
+    assert len(setting().key) == 12
+    assert setting().key == setting().key
+    assert setting().as_dict()["method"]["k"] == 10
+    assert setting(CE).as_dict()["method"] == {
+        **{"ntl": CE.ntl, "alpha_ce": 1.0, "coefficient": None, "temperature": None},
+        **{"direction": None, "k": None, "window": None, "weighting": None},
+    }
+
+
+def test_the_paper_s_grids():
+    found = all_experiments(PARAMS)
+    assert {point.value for point in found["ntl"].points} == {0, 1, 2, 3, 4, 5, 6}
+    grid = {(point.series, point.value) for point in found["temperature"].points}
+    assert grid == {(f"ntl {ntl}", T) for ntl in range(1, 7) for T in (2, 4, 8, 18)}
+    assert sorted(point.value for point in found["k"].points) == list(range(1, 11))
+    born = [p.setting for p in found["generations"].points if p.series == "born again"]
+    assert sorted(s.generations for s in born) == [2, 3, 4, 5]
+    fixed = {p.value: p.setting for p in found["generations"].points if p.series == "fixed teacher"}
+    assert {count: (s.epochs, s.generations) for count, s in fixed.items()} == {n: (n, 1) for n in range(1, 6)}
+    assert [p.value for p in found["left-out"].points] == ["es", "de", "ar", "hi", "vi", "zh"] * 2
+    assert found["translate-train"].points[1].setting.source == "mlqa-translate-train"
+
+
+def test_equal_steps_are_those_of_the_method_s_own_ntl():
+    points = [p for p in all_experiments(PARAMS)["ntl-steps"].points if p.series == MAP.label]
+    assert {p.value: p.setting.steps_of_ntl for p in points} == {5: None} | dict.fromkeys((1, 2, 3, 4, 6), 5)
+    assert all(p.setting.method.ntl == p.value for p in points)
+
+
+@pytest.mark.parametrize("study", [f"{profile}/{size}" for profile in PROFILES for size in ("full", "smoke")])
+def test_a_setting_is_trained_in_one_group_only(study):
+    params = load_params(study)
+    named = {point.setting.key for e in all_experiments(params).values() for point in e.points}
+    by_group = [assigned(params, group) for group in params.sweeps.groups]
+    keys = [key for settings in by_group for key in settings]
+    assert len(keys) == len(set(keys))
+    assert set(keys) == named
+    assert all(s.key == key for settings in by_group for key, s in settings.items())
+
+
+def test_a_group_trains_what_an_earlier_one_does_not():
+    params = load_params("embedded")
+    later = replace(params, sweeps=replace(params.sweeps, groups=["data"]))
+    assert reference(params).key in assigned(params, "objective")
+    assert reference(params).key not in assigned(params, "data")
+    assert reference(params).key in assigned(later, "data")
+    assert set(all_experiments(later)) < set(all_experiments(params))
+    with pytest.raises(DataError, match=r"^unknown group 'objective': the study has data$"):
+        assigned(later, "objective")
+    with pytest.raises(DataError, match=r"^sweeps.groups: unknown \['colour'\], expected some of objective, teacher,"):
+        all_experiments(replace(params, sweeps=replace(params.sweeps, groups=["colour"])))
+
+
+@pytest.mark.parametrize(
+    ("language", "message"),
+    [
+        ("ru", r"^sweeps.left_out: \['ru'\] are not among sampling.languages \['en', "),
+        ("en", "^sweeps.left_out names the pivot 'en', without which nothing is sampled; leave it in$"),
+    ],
+)
+def test_languages_that_cannot_be_left_out(language, message):
+    with pytest.raises(DataError, match=message):
+        all_experiments(replace(PARAMS, sweeps=replace(PARAMS.sweeps, left_out=[language])))
+
+
+def test_what_may_be_chosen_on_the_development_set():
+    found = experiments.selectable(PARAMS)
+    assert list(found) == ["ce", "skd", "skd-map"]
+    assert [next(iter(settings)) for settings in found.values()] == [reference(PARAMS, name).key for name in found]
+    # ntl 0 to 6, and nothing else that a loss without a teacher looks at
+    assert sorted(s.method.ntl for s in found["ce"].values()) == list(range(7))
+    assert {s.method.coefficient for s in found["skd"].values()} == {"constant"}
+    assert {s.method.direction for s in found["skd"].values()} == {"forward", "reverse", "symmetric"}
+    assert 0.0 in {s.method.alpha_ce for s in found["skd"].values()}
+    several = found["skd-map"].values()
+    assert {(s.method.ntl, s.method.temperature) for s in several} >= {(n, t) for n in range(1, 7) for t in (2, 18)}
+    assert {s.method.weighting for s in several} == {"batch", "example"}
+    assert {s.method.coefficient for s in several} == set(experiments.COEFFICIENT_NAMES) - {"constant"}
+    # whatever else an experiment varies is no choice of a user's
+    for settings in found.values():
+        for s in settings.values():
+            assert s == replace(reference(PARAMS), method=s.method)
+    keys = [key for settings in found.values() for key in settings]
+    assert len(keys) == len(set(keys))
+    only = replace(PARAMS, sweeps=replace(PARAMS.sweeps, groups=["translation"]))
+    assert list(experiments.selectable(only)) == ["ce"]
+
+
+def test_weighting_the_other_way_is_an_option_of_each_coefficient():
+    params = replace(PARAMS, sweeps=replace(PARAMS.sweeps, weighted_otherwise=["average_precision_at_k"]))
+    assert [(p.series, p.value) for p in all_experiments(params)["coefficient"].points] == [
+        ("per batch", "windowed 1/rank"),
+        ("per batch", "constant"),
+        ("per batch", "AP@k"),
+        ("per example", "AP@k"),
+        ("per batch", "1/rank, exact"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["constant", "average_precision_at_k"])
+def test_a_weighting_that_would_be_ignored_is_refused(name):
+    sweeps = replace(PARAMS.sweeps, coefficients=["constant"], weighted_otherwise=[name])
+    with pytest.raises(DataError, match=rf"sweeps.weighted_otherwise: \['{name}'\] must be among sweeps.coefficients"):
+        all_experiments(replace(PARAMS, sweeps=sweeps))
+
+
+def test_students_of_the_study_are_recognised():
+    own = students_of_the_study(PARAMS)
+    assert list(own.values()) == ["ce", "skd", "skd-map"]
+    # the paper's profile sweeps at the study's own size
+    assert reference(PARAMS).key in own
+    smaller = replace(PARAMS, sweeps=replace(PARAMS.sweeps, parallel_ids=30))
+    assert reference(smaller).key not in own
+    assert {p.setting.key for p in all_experiments(smaller)["few-resource"].points} & set(own) == set(own)
+
+
+def test_the_plan_counts_examples():
+    params = load_params("embedded")
+    params = replace(params, sweeps=replace(params.sweeps, parallel_ids=10, reference_ntl=1))
+    table = plan(params).set_index("experiment")
+    # three methods, ten ids, four pairs each
+    assert table.loc["methods", "examples"] == 3 * 10 * 4 * params.distillation.epochs
+    assert table.loc["methods", ["settings", "new"]].tolist() == [3, 3]
+    assert table["new"].sum() == sum(len(assigned(params, g)) for g in params.sweeps.groups) - len(
+        set(students_of_the_study(params)) & {k for g in params.sweeps.groups for k in assigned(params, g)}
+    )
+    assert experiments.pairs_per_id(setting(replace(MAP, ntl=0)), "abcdefg") == 7
+    assert experiments.pairs_per_id(setting(replace(MAP, ntl=9), left_out="g"), "abcdefg") == 36

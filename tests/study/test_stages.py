@@ -1,0 +1,583 @@
+"""The stages: the nested sample, a student's examples, one tiny study from data to scores, results on demand."""
+
+import dataclasses
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from xqa_lib import sampling
+from xqa_lib.data import roles
+from xqa_lib.data.squad_format import Answer, Example
+from xqa_lib.errors import DataError
+from xqa_lib.languages import LANGUAGES, PARALLEL
+from xqa_lib.reading import evaluation
+from xqa_lib.study import layout, on_demand, run_results, samples, stages, sweeps
+from xqa_lib.study.params import load_params
+from xqa_lib.training import models
+
+SMOKE = load_params("embedded/smoke")
+
+
+def changed(params, **sections):
+    """Parameters with some fields of some sections replaced; `methods` by name, the rest of the top level as it is."""
+    new = {}
+    for name, value in sections.items():
+        old = getattr(params, name)
+        new[name] = replace(old, **value) if dataclasses.is_dataclass(old) else value
+    return replace(params, **new)
+
+
+def in_folder(params, folder):
+    paths = {"data": str(folder / "data"), "runs": str(folder / "runs"), "reports": str(folder / "reports")}
+    return changed(params, paths=paths)
+
+
+def example(example_id, language, number=0):
+    context = f"{language} {number} the context"
+    return Example(
+        example_id, f"{language} {number}?", context, (Answer(str(number), len(language) + 1),), "T", language, language
+    )
+
+
+def parallel_examples(languages=PARALLEL, ids=("b", "a", "NA", "007", "1.0")):
+    return {language: [example(i, language, number) for number, i in enumerate(ids)] for language in languages}
+
+
+# ------------------------------------------------------------------------------------------------ where results lie
+
+
+def test_where_results_lie(tmp_path):
+    params = in_folder(SMOKE, tmp_path)
+    assert layout.encoder_folder(params) == tmp_path / "runs/encoder"
+    assert layout.reader_folder(params) == tmp_path / "runs/reader"
+    assert layout.sampled_file(params, 2) == tmp_path / "runs/sampled/seed-2.csv"
+    assert layout.student_folder(params, "skd", 2) == tmp_path / "runs/students/skd/seed-2"
+    assert layout.scores_file(params, layout.system_name("skd", 2)) == tmp_path / "runs/scores/skd-seed-2.csv"
+    assert layout.scores_file(params, layout.system_name("zero-shot", 2)) == tmp_path / "runs/scores/zero-shot.csv"
+
+
+# ------------------------------------------------------------------------------------------------ the sample
+
+
+@pytest.mark.parametrize("pivot", ["en", None])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_nested_sample_holds_the_sample_of_every_ntl(seed, pivot, tmp_path, monkeypatch):
+    parallel = parallel_examples(ids=[f"id{number}" for number in range(30)])
+    monkeypatch.setattr(roles, "read_parallel", lambda params: parallel)
+    params = changed(in_folder(SMOKE, tmp_path), sampling={"pivot": pivot})
+    table = stages.sample(params, seed)
+    assert table.columns.tolist() == ["id", "question_lang", "context_lang", "ntl"]
+    assert not table.duplicated(evaluation.KEY).any()
+    ids = {i: set(PARALLEL) for i in (e.id for e in parallel["en"])}
+    for ntl in range(8):
+        expected = sampling.sample_pairs(ids, languages=PARALLEL, ntl=ntl, seed=seed, pivot=pivot)
+        part = samples.sampled_pairs(table, ntl)[evaluation.KEY]
+        assert len(part) == len(expected)
+        assert set(part.itertuples(index=False, name=None)) == set(expected)
+    if pivot:
+        assert samples.sample_sizes(table)["examples"].tolist() == [30 * n for n in (7, 4, 9, 16, 25, 36, 49)]
+        assert samples.sample_sizes(table)["language pairs"].iloc[[0, 6]].tolist() == [7, 49]
+    # what students read is what was drawn
+    read = pd.read_csv(layout.sampled_file(params, seed))
+    assert read.values.tolist() == table.values.tolist()
+
+
+def test_samples_of_two_seeds_differ(tmp_path, monkeypatch):
+    monkeypatch.setattr(roles, "read_parallel", lambda params: parallel_examples())
+    params = in_folder(SMOKE, tmp_path)
+    first, again, other = (stages.sample(params, seed).values.tolist() for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_a_sample_of_one_language_is_that_language(tmp_path, monkeypatch):
+    params = changed(in_folder(SMOKE, tmp_path), sampling={"languages": ["de"], "pivot": "de"})
+    monkeypatch.setattr(roles, "read_parallel", lambda params: parallel_examples(["de"], ["a", "b"]))
+    table = stages.sample(params, 1)
+    assert [samples.sampled_pairs(table, ntl)["id"].tolist() for ntl in (0, 1, 5)] == [["a", "b"]] * 3
+
+
+def test_a_sample_needs_every_id_in_every_language(tmp_path, monkeypatch):
+    parallel = parallel_examples(["en", "de"]) | {"es": parallel_examples(["es"], ["b"])["es"]}
+    params = changed(in_folder(SMOKE, tmp_path), sampling={"languages": ["en", "de", "es"]})
+    monkeypatch.setattr(roles, "read_parallel", lambda params: parallel)
+    with pytest.raises(ValueError, match=r"^id 'a' has no version in es; expected all of en, de, es: drop the id"):
+        stages.sample(params, 1)
+    assert not layout.sampled_file(params, 1).exists()
+
+
+def test_ids_are_aligned():
+    parallel = {"en": [example("b", "en"), example("a", "en")], "de": [example("a", "de"), example("c", "de")]}
+    aligned = samples.aligned_ids(parallel)
+    assert aligned == {"b": {"en"}, "a": {"en", "de"}, "c": {"de"}}
+    assert list(aligned) == ["b", "a", "c"]
+
+
+def test_sampled_examples_have_the_question_of_one_language_and_the_context_of_another():
+    parallel = {"en": [example("a", "en", 1), example("b", "en", 2)], "de": [example("b", "de", 3)]}
+    rows = [("b", "en", "de", 1), ("b", "de", "en", 1), ("a", "en", "en", 1), ("b", "de", "de", 2)]
+    table = pd.DataFrame(rows, columns=[*evaluation.KEY, "ntl"])
+    assert samples.sampled_examples(parallel, table, 1) == [
+        Example("b", "en 2?", "de 3 the context", (Answer("3", 3),), "T", "en", "de"),
+        Example("b", "de 3?", "en 2 the context", (Answer("2", 3),), "T", "de", "en"),
+        Example("a", "en 1?", "en 1 the context", (Answer("1", 3),), "T", "en", "en"),
+    ]
+    same = samples.sampled_examples(parallel, table, 0)
+    assert [(e.id, e.question_lang, e.context_lang) for e in same] == [("a", "en", "en"), ("b", "de", "de")]
+
+
+@pytest.mark.parametrize("pair", [("en", "de"), ("de", "en"), ("en", "fr")])
+def test_a_sample_of_other_data_is_refused(pair):
+    parallel = {"en": [example("a", "en"), example("b", "en")], "de": [example("b", "de")]}
+    table = pd.DataFrame([("a", *pair, 1)], columns=[*evaluation.KEY, "ntl"])
+    with pytest.raises(DataError) as error:
+        samples.sampled_examples(parallel, table, 1)
+    assert str(error.value) == (
+        f"the sample names 'a' in {pair[0]} and {pair[1]}, which the parallel data lack; run the sampling stage again"
+    )
+
+
+def test_a_student_is_trained_on_its_sample(tmp_path, monkeypatch):
+    parallel = parallel_examples()  # with ids that look like numbers, or like nothing
+    monkeypatch.setattr(roles, "read_parallel", lambda params: parallel)
+    params = in_folder(SMOKE, tmp_path)
+    table = stages.sample(params, 2)
+    calls = []
+    monkeypatch.setattr(stages, "_train", lambda *arguments, **options: calls.append((arguments, options)))
+    stages.train_student(params, "skd-map", 2)
+    ((arguments, options),) = calls
+    assert arguments == (params, tmp_path / "runs/students/skd-map/seed-2")
+    ((name, examples, optimisation),) = options.pop("phases")
+    assert (name, optimisation) == ("training", params.distillation)
+    assert examples == samples.sampled_examples(parallel, table, params.methods["skd-map"].ntl)
+    assert {e.id for e in examples} == {"b", "a", "NA", "007", "1.0"}
+    assert options == {
+        "source": tmp_path / "runs/reader",
+        "method": params.methods["skd-map"],
+        "generations": 3,
+        "seed": 2,
+        "inputs": [tmp_path / "runs/sampled/seed-2.csv"],
+    }
+    with pytest.raises(DataError, match=r"^unknown method 'kd': expected one of ce, skd, skd-map$"):
+        stages.train_student(params, "kd", 2)
+
+
+# ------------------------------------------------------------------------------------------------ a whole tiny study
+
+
+TINY = changed(
+    SMOKE,
+    data={
+        "text_paragraphs": 22,
+        "curriculum_paragraphs": 6,
+        "train_paragraphs": 6,
+        "parallel_paragraphs": 3,
+        "evaluation_paragraphs": 1,
+        "evaluation_questions": 1,
+        "evaluation_sets": ["factbook-dev", "factbook-zero-shot"],
+    },
+    encoder={"steps": 3, "vocabulary_size": 800, "hidden_size": 16, "intermediate_size": 16},
+    seeds=[1],
+)
+TINY = replace(TINY, methods={name: replace(method, ntl=1) for name, method in TINY.methods.items()})
+
+
+def run_all(params):
+    stages.prepare_data(params)
+    stages.train_encoder(params)
+    stages.train_reader(params)
+    stages.sample(params, 1)
+    stages.train_student(params, "skd", 1)
+    stages.evaluate_system(params, "skd", 1)
+
+
+def record_of(folder):
+    return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Parameters of a tiny study that has run, with one student and its scores; add to it, but change nothing."""
+    params = in_folder(TINY, tmp_path_factory.mktemp("study"))
+    run_all(params)
+    return params
+
+
+def test_the_same_seed_gives_the_same_weights_and_scores(study, tmp_path):
+    again = in_folder(TINY, tmp_path)
+    run_all(again)
+    for folder in (layout.encoder_folder, layout.reader_folder, lambda params: layout.student_folder(params, "skd", 1)):
+        first, second = record_of(folder(study)), record_of(folder(again))
+        for record in (first, second):
+            for name in ("started", "minutes", "inputs"):
+                del record[name]
+        assert first == second
+        log = [(folder(params) / "training_log.csv").read_bytes() for params in (study, again)]
+        if folder is not layout.encoder_folder:  # whose log has the time that it took
+            assert log[0] == log[1]
+    scores = [layout.scores_file(params, "skd-seed-1").read_bytes() for params in (study, again)]
+    assert scores[0] == scores[1]
+
+
+def test_stages_leave_their_results_and_nothing_else(study):
+    found = {
+        str(path.relative_to(study.runs_folder)) for path in study.runs_folder.rglob("*") if path.suffix != ".json"
+    }
+    # features and the first teacher's logits, for other runs with the same data or reader: no result, and of no stage
+    logits = {path for path in found if path.startswith("teacher-logits")}
+    features = {path for path in found if path.startswith("features")}
+    assert len(logits) == 2
+    folders = (layout.reader_folder(study), layout.student_folder(study, "skd", 1))
+    phases = [record_of(folder)["phases"] for folder in folders]
+    assert len(features) == 1 + sum(map(len, phases))
+    found -= logits | features
+    weights = {"model.safetensors", "training_log.csv"}
+    assert found == {
+        "encoder",
+        "reader",
+        "sampled",
+        "sampled/seed-1.csv",
+        "students",
+        "students/skd",
+        "students/skd/seed-1",
+        "scores",
+        "scores/skd-seed-1.csv",
+        *(f"{folder}/{name}" for folder in ("encoder", "reader", "students/skd/seed-1") for name in weights),
+    }
+
+
+def test_the_encoder_s_record(study):
+    folder = layout.encoder_folder(study)
+    record = record_of(folder)
+    facts = record["facts"]
+    assert record["encoder"] == dataclasses.asdict(study.encoder)
+    assert facts["texts"] == len(LANGUAGES) * (22 - 20)  # the last 20 of each language are held out
+    assert facts["vocabulary"] <= 800
+    assert 0 <= facts["held_out_accuracy"] <= 1
+    model, tokenizer = models.load_reader(folder, seed=0)
+    assert len(tokenizer) == facts["vocabulary"]
+    assert model.config.hidden_size == 16
+    log = pd.read_csv(folder / "training_log.csv")
+    assert log["step"].tolist() == [1, 2, 3]
+    assert log["loss"].between(0, 20).all()
+
+
+def test_the_reader_reads_the_curriculum_first(study):
+    folder = layout.reader_folder(study)
+    log = pd.read_csv(folder / "training_log.csv")
+    assert log["phase"].drop_duplicates().tolist() == ["curriculum", "training"]
+    assert log["step"].tolist() == list(range(1, len(log) + 1))
+    assert set(log["generation"]) == {1}
+    assert run_results.loss_terms(log) == ["ce"]
+    record = record_of(folder)
+    curriculum, training = roles.read_reader_training(study)
+    assert {name: phase["examples"] for name, phase in record["phases"].items()} == {
+        "curriculum": len(curriculum),
+        "training": len(training),
+    }
+    assert record["phases"]["training"] == {"examples": len(training), **dataclasses.asdict(study.reader)}
+    assert record["seed"] == study.reader.seed
+    assert record["start_weights"] != record["weights"] == models.weights_hash(models.load_reader(folder)[0])
+    assert sorted(record["inputs"]) == ["curriculum-en.json", "train-en.json"]
+
+
+def test_the_student_starts_as_the_reader_and_is_its_own_teacher(study):
+    folder = layout.student_folder(study, "skd", 1)
+    record, reader = record_of(folder), record_of(layout.reader_folder(study))
+    assert record["start_weights"] == reader["weights"]
+    generations = record["generations"]
+    assert [entry["generation"] for entry in generations] == [1, 2, 3]
+    teachers = [entry["teacher_weights"] for entry in generations]
+    students = [entry["student_weights"] for entry in generations]
+    assert teachers == [reader["weights"], *students[:-1]]
+    assert students[-1] == record["weights"] == models.weights_hash(models.load_reader(folder)[0])
+    assert len({*teachers, *students}) == 4
+    assert run_results.teachers_are_former_students(study, "skd", 1) is True
+    table = run_results.generation_table(study, "skd", 1)
+    assert table.index.tolist() == [1, 2, 3]
+    assert table["teacher_weights"].tolist() == [weights[:12] for weights in teachers]
+    assert record["method"] == dataclasses.asdict(study.methods["skd"])
+
+
+def test_the_student_s_log(study):
+    log = pd.read_csv(layout.student_folder(study, "skd", 1) / "training_log.csv")
+    examples = 3 * 2 * 4  # paragraphs, questions, pairs at ntl 1
+    assert record_of(layout.student_folder(study, "skd", 1))["phases"]["training"]["examples"] == examples
+    assert log["step"].tolist() == list(range(1, len(log) + 1))
+    assert len(set(log.groupby("generation").size())) == 1
+    assert log["generation"].is_monotonic_increasing
+    assert run_results.loss_terms(log) == ["ce", "kl", "coefficient"]
+    assert (log["coefficient"] == 1).all()
+    assert (log["kl"] >= 0).all()
+    # to the three or four digits that Trainer's own loss has
+    assert (log["ce"] + log["kl"]).tolist() == pytest.approx(log["loss"].tolist(), abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, True),
+        ({"generations.1.teacher_weights": "another"}, False),
+        ({"generations.0.teacher_weights": "another"}, False),
+        ({"generations.2.teacher_weights": None}, False),  # a method that distils has a teacher throughout
+        ({"start_weights": "another"}, False),
+        ({"method.coefficient": None}, False),  # and one that does not has none
+    ],
+)
+def test_a_wrong_teacher_is_noticed(change, verdict, tmp_path):
+    params = in_folder(SMOKE, tmp_path)
+    generations = [
+        {"generation": number, "teacher_weights": f"w{number - 1}", "student_weights": f"w{number}"}
+        for number in (1, 2, 3)
+    ]
+    record = {"start_weights": "w0", "method": {"coefficient": "constant"}, "generations": generations}
+    for place, value in change.items():
+        *path, key = [int(part) if part.isdigit() else part for part in place.split(".")]
+        branch = record
+        for part in path:
+            branch = branch[part]
+        branch[key] = value
+    folder = layout.student_folder(params, "skd", 1)
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    assert run_results.teachers_are_former_students(params, "skd", 1) is verdict
+
+
+def test_cross_entropy_has_no_teacher(study):
+    log = stages.train_student(study, "ce", 1)
+    assert run_results.loss_terms(log) == ["ce"]
+    assert log["ce"].tolist() == pytest.approx(log["loss"].tolist(), abs=1e-3)
+    assert run_results.teachers_are_former_students(study, "ce", 1) is True
+    table = run_results.generation_table(study, "ce", 1)
+    assert table["teacher_weights"].isna().all()
+    assert table["student_weights"].nunique() == 3
+    assert table["student_weights"].iloc[-1] == record_of(layout.student_folder(study, "ce", 1))["weights"][:12]
+
+
+def test_the_scores_of_a_student(study):
+    scores = evaluation.read_scores(layout.scores_file(study, "skd-seed-1"))
+    assert scores.groupby("set", sort=False).size().to_dict() == {"factbook-dev": 49, "factbook-zero-shot": 10}
+    assert not scores.duplicated(["set", *evaluation.KEY]).any()
+    examples = {
+        (name, e.id, e.question_lang, e.context_lang): e
+        for name in study.data.evaluation_sets
+        for e in roles.read_evaluation(study, name)
+    }
+    for row in scores.itertuples():
+        assert row.prediction in examples[row.set, row.id, row.question_lang, row.context_lang].context
+    assert scores["f1"].between(0, 1).all()
+
+
+def test_the_zero_shot_system_is_the_reader(study, monkeypatch):
+    asked = []
+
+    def evaluate(model, tokenizer, sets, **options):
+        asked.append(
+            (models.weights_hash(model), {name: (metric, len(found)) for name, (metric, found) in sets.items()})
+        )
+        return pd.DataFrame([("s", "a", "en", "en", 1.0, 1.0, "x")], columns=evaluation.COLUMNS)
+
+    monkeypatch.setattr(evaluation, "evaluate_reader", evaluate)
+    stages.evaluate_system(study, layout.ZERO_SHOT, 1)
+    assert asked == [
+        (
+            record_of(layout.reader_folder(study))["weights"],
+            {"factbook-dev": ("mlqa", 49), "factbook-zero-shot": ("squad", 10)},
+        )
+    ]
+    path = layout.scores_file(study, layout.ZERO_SHOT)
+    assert evaluation.read_scores(path)["prediction"].tolist() == ["x"]
+    path.unlink()
+
+
+def test_random_spans_on_every_set(study):
+    scores = stages.random_span_scores(study)
+    assert scores.groupby("set", sort=False).size().to_dict() == {"factbook-dev": 49, "factbook-zero-shot": 10}
+    assert scores.equals(stages.random_span_scores(study))
+    assert (scores["prediction"] != "").all()
+
+
+def test_a_student_that_is_not_there(study):
+    with pytest.raises(DataError) as error:
+        stages.evaluate_system(study, "skd", 9)
+    assert str(error.value).startswith(f"{layout.student_folder(study, 'skd', 9)}: no such model folder; expected ")
+
+
+def test_a_training_that_fails_leaves_nothing(study, monkeypatch):
+    from xqa_lib.training import distillation
+
+    def broken(*arguments, output_dir, **options):
+        output_dir.mkdir()
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(distillation, "train_reader", broken)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        stages.train_student(study, "skd-map", 1)
+    assert list((study.runs_folder / "students" / "skd-map").iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------ the encoder
+
+
+def test_a_given_encoder_is_noted_and_not_trained(tmp_path):
+    params = changed(in_folder(SMOKE, tmp_path), encoder={"pretrained": "some/model"})
+    log, facts = stages.train_encoder(params)
+    assert len(log) == 0
+    assert facts == {"pretrained": "some/model"}
+    assert [path.name for path in layout.encoder_folder(params).iterdir()] == ["run.json"]
+    assert record_of(layout.encoder_folder(params)) == facts
+
+
+def test_a_reader_starts_from_the_given_encoder(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(stages, "_train", lambda *arguments, **options: calls.append(options))
+    monkeypatch.setattr(roles, "read_reader_training", lambda params: ([], ["training"]))
+    given = changed(in_folder(SMOKE, tmp_path), encoder={"pretrained": "some/model"})
+    stages.train_reader(given)
+    stages.train_reader(in_folder(SMOKE, tmp_path))
+    assert [call["source"] for call in calls] == ["some/model", tmp_path / "runs/encoder"]
+    assert [call["phases"] for call in calls] == [[("training", ["training"], SMOKE.reader)]] * 2
+    assert calls[0]["method"].coefficient is None
+
+
+def test_an_encoder_needs_text(tmp_path):
+    params = in_folder(SMOKE, tmp_path)
+    with pytest.raises(DataError) as error:
+        stages.train_encoder(params)
+    assert str(error.value) == (
+        f"{tmp_path / 'data' / 'text'}: no text to make an encoder from; run the data stage again"
+    )
+
+
+# ------------------------------------------------------------------------------------------------ results on demand
+
+FULL = load_params("embedded")
+
+
+@pytest.mark.parametrize(
+    ("stage", "options", "missing"),
+    [
+        ("data", {}, "data"),
+        ("encoder", {}, "data"),
+        ("reader", {}, "data"),
+        ("sampling", {"seed": 1}, "data"),
+        ("students", {"method": "ce", "seed": 1}, "data"),
+        ("scores", {"method": "zero-shot"}, "data"),
+        ("scores", {"method": "ce", "seed": 1}, "data"),
+    ],
+)
+def test_a_full_study_is_made_by_dvc(stage, options, missing, tmp_path):
+    with pytest.raises(DataError) as error:
+        on_demand.require(in_folder(FULL, tmp_path), stage, **options)
+    assert str(error.value) == f"{tmp_path / missing} is missing: run `dvc repro`, which makes it"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_each_result_of_a_full_study_is_looked_for(tmp_path):
+    params = in_folder(FULL, tmp_path)
+    results = [
+        (layout.encoder_folder(params), ("encoder",), {}),
+        (layout.reader_folder(params), ("reader",), {}),
+        (layout.scores_file(params, "zero-shot"), ("scores",), {"method": "zero-shot"}),
+        (layout.sampled_file(params, 1), ("sampling",), {"seed": 1}),
+        (layout.student_folder(params, "ce", 1), ("students",), {"method": "ce", "seed": 1}),
+        (layout.scores_file(params, "ce-seed-1"), ("scores",), {"method": "ce", "seed": 1}),
+    ]
+    params.data_folder.mkdir()
+    for result, stage, options in results:
+        with pytest.raises(DataError) as error:
+            on_demand.require(params, *stage, **options)
+        assert str(error.value) == f"{result} is missing: run `dvc repro`, which makes it"
+        result.mkdir(parents=True)
+        on_demand.require(params, *stage, **options)
+    with pytest.raises(DataError) as error:
+        on_demand.require_all(params)
+    assert str(error.value).startswith(f"{layout.sampled_file(params, 2)} is missing")
+
+
+def test_an_unknown_stage(tmp_path):
+    with pytest.raises(ValueError, match=r"^unknown stage 'student'$"):
+        on_demand.require(in_folder(SMOKE, tmp_path), "student")
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """Names of the stages that ran, each of which leaves an empty file or folder."""
+    names = []
+
+    def stage(name, path):
+        def run(params, *arguments):
+            names.append("-".join(map(str, (name, *arguments))))
+            path(params, *arguments).mkdir(parents=True, exist_ok=True)
+
+        return run
+
+    results = {
+        "prepare_data": lambda params: params.data_folder,
+        "train_encoder": layout.encoder_folder,
+        "train_reader": layout.reader_folder,
+        "sample": layout.sampled_file,
+        "train_student": layout.student_folder,
+        "evaluate_system": lambda params, *system: layout.scores_file(params, layout.system_name(*system)),
+    }
+    for name, path in results.items():
+        monkeypatch.setattr(stages, name, stage(name, path))
+    monkeypatch.setattr(sweeps, "run_group", stage("run_group", sweeps.folder))
+    return names
+
+
+def test_a_smoke_study_is_made_on_demand_once(made, tmp_path):
+    params = in_folder(SMOKE, tmp_path)
+    on_demand.require(params, "scores", method="skd", seed=2)
+    assert made == [
+        "prepare_data",
+        "train_encoder",
+        "train_reader",
+        "sample-2",
+        "train_student-skd-2",
+        "evaluate_system-skd-2",
+    ]
+    on_demand.require(params, "scores", method="skd", seed=2)
+    on_demand.require_model(params, "zero-shot", None)
+    assert len(made) == 6
+    on_demand.require(params, "scores", method="zero-shot")
+    assert made[6:] == ["evaluate_system-zero-shot-None"]
+    on_demand.require_all(params)
+    # the other five students with their scores, the other sample, and three groups of experiments with two seeds
+    assert len(made) == 6 + 1 + 2 * 5 + 1 + 3 * 2
+    assert made[-2:] == ["run_group-data-1", "run_group-data-2"]
+
+
+def test_a_smoke_result_of_other_parameters_or_other_code_is_made_again(made, tmp_path, monkeypatch):
+    params = in_folder(SMOKE, tmp_path)
+    on_demand.require(params, "data")
+    on_demand.require(changed(params, data={"seed": params.data.seed + 1}), "data")
+    assert made == ["prepare_data"] * 2
+    monkeypatch.setattr(stages, "_fingerprint", lambda params: "other code")
+    on_demand.require(params, "data")
+    assert made == ["prepare_data"] * 3
+    # and so is one that was removed
+    params.data_folder.rmdir()
+    on_demand.require(params, "data")
+    assert made == ["prepare_data"] * 4
+
+
+def test_a_smoke_result_that_was_not_finished_is_made_again(made, tmp_path, monkeypatch):
+    params = in_folder(SMOKE, tmp_path)
+
+    def interrupted(params):
+        params.data_folder.mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "prepare_data", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            on_demand.require(params, "data")
+    on_demand.require(params, "data")
+    assert made == ["prepare_data"]
+
+
+def test_the_fingerprint_is_that_of_parameters_and_code(tmp_path):
+    assert on_demand._fingerprint(SMOKE) == on_demand._fingerprint(load_params("embedded/smoke"))
+    assert on_demand._fingerprint(SMOKE) != on_demand._fingerprint(in_folder(SMOKE, tmp_path))

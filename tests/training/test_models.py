@@ -1,0 +1,404 @@
+"""Tokenizers and models from scratch, what is refused as a reader, and the hash that identifies weights."""
+
+import json
+import re
+import shutil
+import unicodedata
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import BertConfig, BertForMaskedLM, BertForQuestionAnswering
+
+from xqa_lib.errors import DataError
+from xqa_lib.features import encode_pairs
+from xqa_lib.study.params import load_params
+from xqa_lib.training import cpu_linear
+from xqa_lib.training.models import SPECIAL_TOKENS, load_reader, new_encoder, train_tokenizer, weights_hash
+
+TEXTS = {
+    "en": "Anna was born in Rome on 3 May 1950. Her mother, Ida, was born in 1921.",
+    "de": "Die Straße führt über Zürich; Anna wohnt in der Größeren Straße 12.",
+    "vi": "Thủ đô của Việt Nam là Hà Nội, thành lập năm 1010.",
+    "ar": "القاهرة هي عاصمة مصر، وعدد سكانها كبير.",
+    "hi": "नई दिल्ली भारत की राजधानी है, और हिन्दी बोली जाती है।",
+    "zh": "北京是中华人民共和国的首都，人口约2184万。",
+    "th": "กรุงเทพฯ เป็นเมืองหลวงของประเทศไทย มีประชากร 8 ล้านคน",
+    "ko": "서울은 대한민국의 수도이다.",
+    "marks": "cafe\u0301 und Sen\u0303or, 👩\u200d🚀",
+}
+TOKENIZER = train_tokenizer(list(TEXTS.values()) * 3, vocabulary_size=400, max_length=64)
+
+
+def tokens(text):
+    return TOKENIZER.tokenize(text)
+
+
+def tiny_reader(seed=0, **changes):
+    torch.manual_seed(seed)
+    settings = {
+        "vocab_size": len(TOKENIZER),
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 64,
+    }
+    return BertForQuestionAnswering(BertConfig(**(settings | changes))).eval()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A good reader's folder; tests spoil it."""
+    path = tmp_path / "reader"
+    tiny_reader().save_pretrained(path)
+    TOKENIZER.save_pretrained(path)
+    return path
+
+
+# ---- models that packages carry --------------------------------------------------------------------------------------
+
+
+def test_a_model_inside_a_package_is_found_and_none_of_its_code_is_run(folder, tmp_path, monkeypatch):
+    package = tmp_path / "site" / "carrier"
+    shutil.copytree(folder, package / "model")
+    (package / "__init__.py").write_text("raise RuntimeError('imported')\n", encoding="utf-8")
+    (package / "model" / "data_config.json").write_text("[1, 2]", encoding="utf-8")  # not read by transformers
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    model, tokenizer = load_reader("package:carrier/model")
+    assert weights_hash(model) == weights_hash(tiny_reader())
+    assert len(tokenizer) == len(TOKENIZER)
+    for inside in ("weights", "", "../../reader", str(folder)):
+        with pytest.raises(DataError, match=f"the package 'carrier' has no folder '{inside}'; is it the right ver"):
+            load_reader(f"package:carrier/{inside}")
+    (tmp_path / "site" / "plain" / "model").mkdir(parents=True)
+    with pytest.raises(DataError, match="expected an installed package 'plain', found none"):
+        load_reader("package:plain/model")
+
+
+@pytest.mark.parametrize("name", ["no_such_package", "carrier.part", "", "__main__"])
+def test_a_package_that_is_not_installed_is_named_with_the_extra(name):
+    with pytest.raises(DataError, match=f"expected an installed package '{name}', found none; install it "):
+        load_reader(f"package:{name}/model")
+
+
+# ---- tokenizer -------------------------------------------------------------------------------------------------------
+
+
+def test_special_tokens_and_their_layout():
+    assert SPECIAL_TOKENS == {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+    assert TOKENIZER.convert_tokens_to_ids(list(SPECIAL_TOKENS.values())) == [0, 1, 2, 3, 4]
+    assert [TOKENIZER.pad_token_id, TOKENIZER.mask_token_id] == [0, 4]
+    assert TOKENIZER.model_max_length == 64
+    encoded = TOKENIZER("Anna", "Rome 1950")
+    pieces = TOKENIZER.convert_ids_to_tokens(encoded["input_ids"])
+    first, second = tokens("Anna"), tokens("Rome 1950")
+    assert pieces == ["[CLS]", *first, "[SEP]", *second, "[SEP]"]
+    assert encoded["token_type_ids"] == [0] * (len(first) + 2) + [1] * (len(second) + 1)
+    assert TOKENIZER.convert_ids_to_tokens(TOKENIZER("Anna")["input_ids"]) == ["[CLS]", *first, "[SEP]"]
+
+
+@pytest.mark.parametrize("language", TEXTS)
+def test_offsets_give_the_text_back(language):
+    text = TEXTS[language]
+    windows = encode_pairs(TOKENIZER, ["?"], [text])
+    pieces = TOKENIZER.convert_ids_to_tokens(windows.input_ids[0].tolist())
+    end = 0
+    for piece, (start, stop) in zip(pieces, windows.offsets[0].tolist(), strict=True):
+        if start < 0:
+            continue
+        assert text[end:start].strip(" \u200d") == ""  # nothing but white space and joiners between two tokens
+        assert piece == unicodedata.normalize("NFC", text[start:stop]).replace("\u200d", "")
+        end = stop
+    assert text[end:].strip() == ""
+
+
+def test_cased():
+    assert tokens("Anna") != tokens("anna")
+
+
+def test_chinese_characters_are_tokens_of_their_own():
+    assert tokens("北京是首都") == ["北", "京", "是", "首", "都"]
+
+
+def test_runs_of_digits_are_kept_apart_from_letters():
+    assert [piece for piece in tokens("约2184万") if not piece.isdigit()] == ["约", "万"]
+    assert "".join(tokens("May1950")) == "May1950"
+    assert not any(any(c.isdigit() for c in piece) and not piece.isdigit() for piece in tokens("May1950"))
+
+
+def test_the_thai_full_stop_is_a_token_of_its_own():
+    assert "ฯ" in tokens("กรุงเทพฯเป็น")
+
+
+def test_pieces_are_not_long():
+    assert max(len(piece) for piece in TOKENIZER.get_vocab() if piece not in SPECIAL_TOKENS.values()) <= 12
+
+
+def test_an_unknown_character_is_one_token_with_its_place():
+    windows = encode_pairs(TOKENIZER, ["?"], ["Anna ☃ Rome"])
+    spans = {(start, end) for start, end in windows.offsets[0].tolist()}
+    assert (5, 6) in spans
+    assert tokens("☃") == ["[UNK]"]
+
+
+def test_the_vocabulary_grows_to_its_limit_and_is_the_same_every_time():
+    assert len(TOKENIZER) <= 400
+    small, again = (train_tokenizer(list(TEXTS.values()) * 3, vocabulary_size=300, max_length=64) for _ in range(2))
+    assert len(small) == 300
+    assert small.get_vocab() == again.get_vocab()
+
+
+def test_a_small_vocabulary_keeps_every_character():
+    texts = list(TEXTS.values())
+    tokenizer = train_tokenizer(texts, vocabulary_size=50, max_length=64)
+    assert len(tokenizer) > 50
+    assert all(tokenizer.unk_token_id not in tokenizer(text)["input_ids"] for text in texts)
+
+
+def test_the_tokenizer_survives_saving(tmp_path, folder):
+    _, loaded = load_reader(folder)
+    for text in TEXTS.values():
+        assert loaded("Anna?", text)["input_ids"] == TOKENIZER("Anna?", text)["input_ids"]
+        assert loaded("Anna?", text)["token_type_ids"] == TOKENIZER("Anna?", text)["token_type_ids"]
+    assert loaded.model_max_length == 64
+
+
+# ---- encoder ---------------------------------------------------------------------------------------------------------
+
+ENCODER = replace(
+    load_params("embedded/smoke").encoder,
+    hidden_size=16,
+    layers=2,
+    heads=2,
+    intermediate_size=32,
+    max_positions=40,
+    seed=1,
+)
+
+
+def test_encoder_shape_and_seed():
+    encoder = new_encoder(TOKENIZER, ENCODER)
+    assert isinstance(encoder, BertForMaskedLM)
+    config = encoder.config
+    assert (config.vocab_size, config.hidden_size, config.num_hidden_layers) == (len(TOKENIZER), 16, 2)
+    assert (config.num_attention_heads, config.intermediate_size, config.max_position_embeddings) == (2, 32, 40)
+    assert config.pad_token_id == TOKENIZER.pad_token_id
+    assert all(parameter.isfinite().all() for parameter in encoder.parameters())
+    assert weights_hash(new_encoder(TOKENIZER, ENCODER)) == weights_hash(encoder)
+    assert weights_hash(new_encoder(TOKENIZER, replace(ENCODER, seed=2))) != weights_hash(encoder)
+
+
+def test_an_encoder_becomes_a_reader_by_seed(tmp_path):
+    encoder = new_encoder(TOKENIZER, ENCODER)
+    encoder.save_pretrained(tmp_path)
+    TOKENIZER.save_pretrained(tmp_path)
+    reader, _ = load_reader(tmp_path, seed=3)
+    assert isinstance(reader, BertForQuestionAnswering)
+    torch.testing.assert_close(reader.bert.state_dict(), encoder.bert.state_dict(), rtol=0, atol=0)
+    assert weights_hash(load_reader(tmp_path, seed=3)[0]) == weights_hash(reader)
+    other, _ = load_reader(tmp_path, seed=4)
+    assert not torch.equal(other.qa_outputs.weight, reader.qa_outputs.weight)
+    torch.testing.assert_close(other.bert.state_dict(), encoder.bert.state_dict(), rtol=0, atol=0)
+
+
+# ---- readers ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_good_folder(folder):
+    reader, tokenizer = load_reader(folder)
+    assert not reader.training
+    assert tokenizer.is_fast
+    assert weights_hash(reader) == weights_hash(tiny_reader())
+    assert weights_hash(load_reader(str(folder))[0]) == weights_hash(reader)
+    assert weights_hash(load_reader(folder, seed=9)[0]) == weights_hash(reader)  # nothing is missing
+
+
+@pytest.mark.skipif(not cpu_linear.available(), reason="this PyTorch has no oneDNN product")
+def test_a_reader_multiplies_with_onednn_and_is_saved_as_an_ordinary_one(folder, tmp_path):
+    def kinds(model):
+        return {type(module) for module in model.modules() if isinstance(module, torch.nn.Linear)}
+
+    reader, _ = load_reader(folder)
+    assert kinds(reader) == {torch.nn.Linear, cpu_linear.CpuLinear}  # the answer layer has two outputs
+    assert cpu_linear.CpuLinear in kinds(new_encoder(TOKENIZER, ENCODER))
+    reader.save_pretrained(tmp_path)
+    ordinary = BertForQuestionAnswering.from_pretrained(tmp_path).eval()
+    assert kinds(ordinary) == {torch.nn.Linear}
+    assert weights_hash(ordinary) == weights_hash(reader)
+    inputs = TOKENIZER("Anna?", TEXTS["en"], return_tensors="pt", truncation=True, max_length=40)
+    with torch.inference_mode():
+        for name in ("start_logits", "end_logits"):
+            torch.testing.assert_close(reader(**inputs)[name], ordinary(**inputs)[name], rtol=1e-4, atol=1e-5)
+
+
+def refused(folder, message):
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        load_reader(folder)
+
+
+def edit_config(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "./no/such", "~/no", "no/such/folder"])
+def test_no_such_folder(name):
+    refused(name, f"{name}: no such model folder; expected a folder with config.json and model.safetensors")
+
+
+def test_no_config(folder):
+    (folder / "config.json").unlink()
+    refused(folder, f"{folder}: no config.json; expected a folder written by save_pretrained")
+
+
+def test_broken_config(folder):
+    (folder / "config.json").write_text("{")
+    with pytest.raises(DataError, match=f"^{re.escape(str(folder))}/config.json: not valid JSON: Expecting property"):
+        load_reader(folder)
+
+
+def test_code_of_its_own(folder):
+    edit_config(folder, auto_map={"AutoModelForQuestionAnswering": "evil.Model"})
+    (folder / "evil.py").write_text("raise SystemExit('this was run')")
+    refused(
+        folder,
+        f"{folder}/config.json: the model asks for code of its own (auto_map), which is never run; use a built-in type",
+    )
+
+
+def test_a_tokenizer_with_code_of_its_own_does_not_run_it(folder):
+    path = folder / "tokenizer_config.json"
+    changes = {"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}, "tokenizer_class": "Evil"}
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    (folder / "evil.py").write_text("raise SystemExit('this was run')")
+    try:
+        _, tokenizer = load_reader(folder)
+    except DataError:
+        return
+    assert tokenizer("Anna")["input_ids"] == TOKENIZER("Anna")["input_ids"]
+
+
+def test_no_weights(folder):
+    (folder / "model.safetensors").unlink()
+    refused(folder, f"{folder}: no safetensors weights")
+
+
+def test_pickled_weights_are_refused(folder):
+    torch.save(tiny_reader().state_dict(), folder / "pytorch_model.bin")
+    load_reader(folder)  # beside safetensors they are not looked at
+    (folder / "model.safetensors").unlink()
+    refused(
+        folder,
+        f"{folder}: no safetensors weights but pytorch_model.bin: pickled weights are refused, convert them to "
+        "model.safetensors",
+    )
+
+
+def test_pickled_weights_beside_other_safetensors_are_refused(folder):
+    torch.save(tiny_reader().state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    with pytest.raises(DataError, match="not a model that can be loaded"):
+        load_reader(folder)
+
+
+def test_an_unknown_type_of_model(folder):
+    edit_config(folder, model_type="nosuch")
+    with pytest.raises(DataError, match=r"not a model that can be loaded: .* model type `nosuch`"):
+        load_reader(folder)
+
+
+def test_a_type_that_answers_no_questions(folder):
+    edit_config(folder, model_type="vit")
+    with pytest.raises(DataError, match=r"not a model that can be loaded: Unrecognized configuration class"):
+        load_reader(folder)
+
+
+def cut(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def empty(folder):
+    (folder / "model.safetensors").write_bytes(b"")
+
+
+def without_tokenizer(folder):
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+
+
+def without_tokenizer_config(folder):
+    (folder / "tokenizer_config.json").unlink()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(cut, id="weights cut off"),
+        pytest.param(empty, id="empty weights"),
+        pytest.param(lambda folder: edit_config(folder, hidden_size=32), id="weights of another width"),
+        pytest.param(lambda folder: edit_config(folder, vocab_size=10), id="weights of another vocabulary"),
+        pytest.param(lambda folder: edit_config(folder, num_hidden_layers=2), id="a layer missing"),
+        pytest.param(without_tokenizer, id="no tokenizer"),
+        pytest.param(without_tokenizer_config, id="no tokenizer_config.json"),
+    ],
+)
+def test_incomplete_and_broken_folders_are_refused(folder, spoil):
+    spoil(folder)
+    with pytest.raises(DataError):
+        load_reader(folder)
+
+
+# ---- hash ------------------------------------------------------------------------------------------------------------
+
+
+def test_hash_is_64_hexadecimal_digits_and_survives_saving(tmp_path):
+    model = tiny_reader()
+    digest = weights_hash(model)
+    assert re.fullmatch("[0-9a-f]{64}", digest)
+    model.save_pretrained(tmp_path)
+    assert weights_hash(BertForQuestionAnswering.from_pretrained(tmp_path)) == digest
+    assert weights_hash(model.train()) == digest  # the mode is no weight
+
+
+def test_one_bit_changes_the_hash():
+    model = tiny_reader()
+    digest = weights_hash(model)
+    bits = model.qa_outputs.bias.data.view(torch.int32)
+    for bit in (0, 31):  # the last digit of the number, and its sign
+        bits[1] ^= torch.tensor(1 << bit if bit < 31 else -(1 << 31), dtype=torch.int32)
+        assert weights_hash(model) != digest
+        bits[1] ^= torch.tensor(1 << bit if bit < 31 else -(1 << 31), dtype=torch.int32)
+        assert weights_hash(model) == digest
+
+
+def test_zero_and_minus_zero_are_different_bits():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    digests = set()
+    for value in (0.0, -0.0):
+        layer.weight.data.fill_(value)
+        digests.add(weights_hash(layer))
+    assert len(digests) == 2
+
+
+def test_names_types_and_shapes_count():
+    def module(**tensors):
+        holder = torch.nn.Module()
+        for name, tensor in tensors.items():
+            holder.register_buffer(name, tensor)
+        return weights_hash(holder)
+
+    base = module(a=torch.zeros(2, 3))
+    assert module(a=torch.zeros(2, 3)) == base
+    assert module(b=torch.zeros(2, 3)) != base
+    assert module(a=torch.zeros(3, 2)) != base
+    assert module(a=torch.zeros(2, 3, dtype=torch.int32)) != base
+    assert module(a=torch.zeros(2, 3), b=torch.zeros(0)) != base
+    # the order in which they were made does not
+    one, two = torch.arange(2.0), torch.arange(3.0)
+    assert module(a=one, b=two) == module(b=two, a=one)
+    # numbers without a dimension, types that NumPy does not know, views that are not contiguous
+    assert module(a=torch.tensor(1)) != module(a=torch.tensor(2))
+    assert module(a=torch.ones(2, dtype=torch.bfloat16)) != module(a=torch.zeros(2, dtype=torch.bfloat16))
+    assert module(a=torch.arange(6.0).view(2, 3).T) == module(a=torch.arange(6.0).view(2, 3).T.contiguous())

@@ -1,0 +1,448 @@
+"""The data of a study in their roles, whatever they come from, written as SQuAD-format files.
+
+Roles, as in the paper: monolingual *text* (only where an encoder is pre-trained from scratch), English *reader*
+training data (SQuAD's role), *parallel* examples in seven languages (XQuAD's role), and *evaluation* sets: the first is
+the development set, which chooses hyper-parameters; the others are only reported. Later stages read this folder alone:
+
+    text/<language>.txt                                    one text a line; only a note where no encoder is made
+    reader/train-en.json                                   and curriculum-en.json, where the reader starts with it
+    parallel/<language>.json                               the same ids in every file
+    evaluation/<set>/context-<xx>-question-<yy>.json       MLQA's naming
+    summary.csv, leakage.csv                               counts; overlap of training with evaluation data
+"""
+
+import re
+
+import pandas as pd
+
+from ..errors import DataError
+from ..languages import LANGUAGES, PARALLEL, ZERO_SHOT_TYDIQA, ZERO_SHOT_XQUAD
+from ..running.files import atomic_folder, write_text
+from ..sampling import pseudo_random_key
+from . import corpora, factbook, leakage
+from .squad_format import read_squad, write_squad
+
+VERSION = "xqa_lib 1"
+
+
+def _pairs(languages):
+    return [(question, context) for context in languages for question in languages]
+
+
+def _same(languages):
+    return [(language, language) for language in languages]
+
+
+# set -> (corpus or factbook split, (question, context) language pairs)
+EVALUATION_SETS = {
+    "factbook-dev": ("development", _pairs(PARALLEL)),
+    "factbook-test": ("test", _pairs(PARALLEL)),
+    "factbook-zero-shot": ("zero_shot", _same(ZERO_SHOT_XQUAD + ZERO_SHOT_TYDIQA)),
+    "mlqa-dev": ("mlqa-dev", _pairs(PARALLEL)),
+    "mlqa-test": ("mlqa-test", _pairs(PARALLEL)),
+    "xquad-zero-shot": ("xquad", _same(ZERO_SHOT_XQUAD)),
+    # of unseen languages, too, but split by whether the parallel data have a question about the article
+    "xquad-trained-articles": ("xquad", _same(ZERO_SHOT_XQUAD)),
+    "xquad-other-articles": ("xquad", _same(ZERO_SHOT_XQUAD)),
+    # of the training languages, in all pairs, and articles that the parallel data have no question about
+    "xquad-gxlt-other-articles": ("xquad", _pairs(PARALLEL)),
+    "xquad-en": ("xquad", [("en", "en")]),
+    "tydiqa-dev": ("tydiqa-goldp-dev", _same((*ZERO_SHOT_TYDIQA, "ru"))),
+    # the two zero-shot languages whose gold answers are in the copy made for XTREME
+    "tydiqa-train-ko-sw": ("tydiqa-goldp-train", _same(("ko", "sw"))),
+}
+# never cut to `data.evaluation_questions`: there to be read beside published scores
+WHOLE_SETS = ("xquad-en",)
+READER_SETS = ("squad-train", "squad-dev-without-xquad", "tydiqa-train-en")
+TEXT_SETS = ("squad-dev-without-xquad", "tydiqa-train-en", "xquad", "mlqa-test", "tydiqa-dev")
+
+
+def metric_of(name):
+    """The metric, "squad" or "mlqa", of an evaluation set.
+
+    Factbook's sets are scored as those whose role they play: MLQA's metric for the seven languages that it knows.
+    """
+    source, _ = evaluation_set(name)
+    if source in factbook.SPLITS:
+        return "squad" if name == "factbook-zero-shot" else "mlqa"
+    return corpora.metric_of(source)
+
+
+def evaluation_set(name):
+    """(corpus or split, language pairs) of an evaluation set; raises DataError naming the known ones."""
+    if name not in EVALUATION_SETS:
+        raise DataError(f"unknown evaluation set {name!r}: expected one of {', '.join(EVALUATION_SETS)}")
+    return EVALUATION_SETS[name]
+
+
+def language_pairs(params, name):
+    """The (question, context) language pairs of an evaluation set that a study reads."""
+    _, pairs = evaluation_set(name)
+    kept = params.data.evaluation_languages
+    pairs = [pair for pair in pairs if not kept or set(pair) <= set(kept)]
+    if not pairs:
+        raise DataError(f"no language pair of {name} is left by data.evaluation_languages ({', '.join(kept)})")
+    return pairs
+
+
+def whole_sets(params):
+    """The evaluation sets of which a study reads every question (of its language pairs)."""
+    return [name for name in params.data.evaluation_sets if name in WHOLE_SETS or not params.data.evaluation_questions]
+
+
+def prepare(params):
+    """Write the data of a study to `params.data_folder`, whole or not at all.
+
+    Args:
+        params: `params.Params`.
+
+    Returns:
+        DataFrame role, set, question_lang, context_lang, paragraphs, questions, mean_context_length (words, or
+        characters where the script does not separate words).
+
+    Raises:
+        DataError: missing or broken files, unknown sets, training data that contain an evaluation paragraph, parallel
+            data whose languages do not have the same ids, nothing to train on.
+    """
+    for name in params.data.evaluation_sets:
+        if (evaluation_set(name)[0] in factbook.SPLITS) != (params.data.source == "factbook"):
+            raise DataError(f"the evaluation set {name!r} cannot be made with data.source {params.data.source}")
+    roles = _factbook(params) if params.data.source == "factbook" else _real(params)
+    text, curriculum, reader, parallel, evaluation = roles
+    _check_parallel(parallel)
+    if not reader:
+        raise DataError("no English training data for the reader: set data.reader_train or data.train_paragraphs")
+    if not (text or params.encoder.pretrained):
+        raise DataError(
+            "no text to make an encoder from: name sets in data.text_sets, or a model in encoder.pretrained"
+        )
+    # factbook numbers the titles of each split anew: equal ones do not name the same subject
+    leaks = leakage_table([*curriculum, *reader], parallel, evaluation, titles=params.data.source != "factbook")
+    with atomic_folder(params.data_folder) as folder:
+        if not text:
+            # the stage `encoder` depends on this folder, and DVC keeps no empty ones
+            write_text(folder / "text" / "README", f"No text: the encoder is {params.encoder.pretrained}.\n")
+        for language, lines in text.items():
+            write_text(folder / "text" / f"{language}.txt", "".join(" ".join(line.split()) + "\n" for line in lines))
+        write_squad(folder / "reader" / "train-en.json", reader, version=VERSION)
+        if curriculum:
+            write_squad(folder / "reader" / "curriculum-en.json", curriculum, version=VERSION)
+        for language, examples in parallel.items():
+            write_squad(folder / "parallel" / f"{language}.json", examples, version=VERSION)
+        for name, pairs in evaluation.items():
+            for (question, context), examples in pairs.items():
+                path = folder / "evaluation" / name / f"context-{context}-question-{question}.json"
+                write_squad(path, examples, version=VERSION)
+        table = _summary(reader, parallel, evaluation)
+        write_text(folder / "summary.csv", table.to_csv(index=False, lineterminator="\n"))
+        write_text(folder / "leakage.csv", leaks.to_csv(index=False, lineterminator="\n"))
+    return table
+
+
+def _factbook(params):
+    data = params.data
+    asked = data.questions_per_paragraph or None
+    trained = params.sampling.languages
+
+    def generated(split, paragraphs, languages, wordings, questions=asked, short=False):
+        corpus = factbook.generate(
+            paragraphs=paragraphs,
+            languages=list(languages),
+            seed=data.seed,
+            split=split,
+            wordings=wordings,
+            questions_per_paragraph=questions,
+            short=short,
+        )
+        return {language: factbook.examples_of(part) for language, part in corpus.items()}
+
+    text = {
+        language: factbook.monolingual_text(language, paragraphs=data.text_paragraphs, seed=data.seed)
+        for language in LANGUAGES
+    }
+    curriculum = generated("train", data.curriculum_paragraphs, ["en"], "training", None, short=True)["en"]
+    reader = generated("train", data.train_paragraphs, ["en"], "training", None)["en"]
+    parallel = generated("parallel", data.parallel_paragraphs, trained, "training")
+    evaluation = {}
+    for name in data.evaluation_sets:
+        split, _ = evaluation_set(name)
+        pairs = language_pairs(params, name)
+        languages = [language for language in LANGUAGES if any(language in pair for pair in pairs)]
+        examples = generated(split, data.evaluation_paragraphs, languages, "evaluation")
+        evaluation[name] = {
+            pair: _some(factbook.cross_lingual(examples, *pair), data.evaluation_questions, data.seed) for pair in pairs
+        }
+    return text, curriculum, reader, parallel, evaluation
+
+
+def _real(params):
+    data = params.data
+    english = {}
+    for name in data.reader_train:
+        if name not in READER_SETS:
+            raise DataError(f"unknown reader training set {name!r}: expected one of {', '.join(READER_SETS)}")
+        if name == "squad-train":
+            english[name] = corpora.load("squad-train")
+        elif name == "squad-dev-without-xquad":
+            # XQuAD is made of SQuAD's development set: its paragraphs must not teach the reader
+            english[name] = leakage.without_paragraphs(
+                corpora.load("squad-dev"), corpora.load("xquad", question_lang="en", context_lang="en")
+            )
+        else:
+            english[name] = corpora.load("tydiqa-goldp-train", question_lang="en", context_lang="en")
+    reader = [e for examples in english.values() for e in _first_paragraphs(examples, data.train_paragraphs)]
+    parallel = {
+        language: _drawn_paragraphs(
+            corpora.load("xquad", question_lang=language, context_lang=language), data.parallel_paragraphs, data.seed
+        )
+        for language in params.sampling.languages
+    }
+    evaluation = {}
+    for name in data.evaluation_sets:
+        corpus, _ = evaluation_set(name)
+        most = 0 if name in whole_sets(params) else data.evaluation_questions
+        evaluation[name] = {}
+        for pair in language_pairs(params, name):
+            examples = corpora.load(corpus, question_lang=pair[0], context_lang=pair[1])
+            if name.endswith("-articles"):
+                examples = _by_article(examples, parallel, name)
+            evaluation[name][pair] = _some(examples, most, data.seed)
+    text = {}
+    if not params.encoder.pretrained:
+        for language, contexts in _contexts(params, english, parallel, evaluation).items():
+            text[language] = contexts[: data.text_paragraphs or None]
+    return text, [], reader, parallel, evaluation
+
+
+def _contexts(params, english, parallel, evaluation):
+    """Language -> distinct contexts to pre-train on: training data, and input-only files; no evaluation paragraph."""
+    found = {language: {} for language in LANGUAGES}
+
+    def add(examples):
+        for example in examples:
+            found[example.context_lang].setdefault(leakage.normalised_context(example.context), example.context)
+
+    for name in params.data.text_sets:
+        if name not in TEXT_SETS:
+            raise DataError(f"unknown text set {name!r}: expected one of {', '.join(TEXT_SETS)}")
+        if name in english:
+            add(english[name])
+        elif name == "xquad":
+            for language in parallel:
+                add(corpora.load("xquad", question_lang=language, context_lang=language))
+        else:
+            corpus = {"mlqa-test": "mlqa-test", "tydiqa-dev": "tydiqa-goldp-dev"}.get(name)
+            if corpus is None:
+                raise DataError(f"data.text_sets names {name}, but data.reader_train does not; add it there")
+            for question, context in corpora.available(corpus):
+                if context in LANGUAGES:
+                    add(corpora.load(corpus, question_lang=question, context_lang=context, require_answers=False))
+    for pairs in evaluation.values():
+        for (_, context), examples in pairs.items():
+            for example in examples:
+                found[context].pop(leakage.normalised_context(example.context), None)
+    return {language: list(contexts.values()) for language, contexts in found.items() if contexts}
+
+
+def _first_paragraphs(examples, paragraphs):
+    """The examples of the first `paragraphs` contexts; all of them if 0."""
+    if not paragraphs:
+        return list(examples)
+    kept = dict.fromkeys(example.context for example in examples)
+    kept = set(list(kept)[:paragraphs])
+    return [example for example in examples if example.context in kept]
+
+
+def _drawn_paragraphs(examples, paragraphs, seed):
+    """The examples of `paragraphs` contexts, drawn by the ids of their questions, in their order; all of them if 0.
+
+    The first ones of a file would be of one or two articles. Languages with the same ids draw the same paragraphs.
+    """
+    if not paragraphs:
+        return list(examples)
+    first_id = {}
+    for example in examples:
+        first_id.setdefault(example.context, example.id)
+    chosen = sorted(first_id, key=lambda context: pseudo_random_key(seed, "paragraph", first_id[context]))[:paragraphs]
+    chosen = set(chosen)
+    return [example for example in examples if example.context in chosen]
+
+
+def _by_article(examples, parallel, name):
+    """The XQuAD examples of articles that the parallel data are made of (xquad-trained-articles), or of the others.
+
+    All languages of XQuAD hold the same questions, and their files name the articles alike. Its zero-shot languages are
+    therefore unseen languages with seen content, as far as the articles were trained on.
+    """
+    trained = name == "xquad-trained-articles"
+    articles = {example.title for found in parallel.values() for example in found}
+    chosen = [example for example in examples if (example.title in articles) == trained]
+    if not chosen and trained:
+        raise DataError(
+            "no article of XQuAD is in the parallel data, so that xquad-trained-articles would be empty: do the "
+            "parallel files name their articles (title) as XQuAD does? Else take the set out of data.evaluation_sets"
+        )
+    if not chosen:
+        raise DataError(
+            f"all articles of XQuAD are in the parallel data, so that none is left for {name}: lower "
+            "data.parallel_paragraphs, or take the set out of data.evaluation_sets"
+        )
+    return chosen
+
+
+def _some(examples, most, seed):
+    """At most `most` examples, drawn by their ids, in their order; all of them if 0.
+
+    The draw depends on seed and id only, so that pairs which share questions keep sharing them.
+    """
+    if not most or len(examples) <= most:
+        return list(examples)
+    chosen = sorted(examples, key=lambda example: pseudo_random_key(seed, example.id))[:most]
+    ids = {example.id for example in chosen}
+    return [example for example in examples if example.id in ids]
+
+
+def _check_parallel(parallel):
+    """Refuse parallel data whose languages do not have the same ids: DataError with one of them."""
+    ids = {language: {example.id for example in examples} for language, examples in parallel.items()}
+    every = set().union(*ids.values())
+    for language, own in ids.items():
+        missing = sorted(every - own)
+        if missing:
+            other = next(code for code in ids if missing[0] in ids[code])
+            raise DataError(
+                f"the parallel data in {language} lack {len(missing)} ids that others have ({missing[0]!r} is in "
+                f"{other}); give all languages the same ids, or take {language} out of sampling.languages"
+            )
+
+
+def leakage_table(reader, parallel, evaluation, *, titles=True):
+    """How much of each evaluation set the training data have seen, as a DataFrame.
+
+    Args:
+        reader: English examples.
+        parallel: language -> examples.
+        evaluation: set -> (question language, context language) -> examples.
+        titles: do equal titles name the same article? If not, none counts as shared.
+
+    Returns:
+        set, language, training ("reader" or "parallel"), examples (of the set's same-language pair), and how many of
+        these have an id, a context, a title of the training data, or a context that the training data hold nearly.
+
+    Raises:
+        DataError: a paragraph of an evaluation set is in the English reader's training data, word for word or edited.
+    """
+    rows = []
+    for name, pairs in evaluation.items():
+        for (question, context), examples in pairs.items():
+            if question != context:
+                continue
+            for role, training in (
+                ("reader", reader if context == "en" else []),
+                ("parallel", parallel.get(context, [])),
+            ):
+                if training:
+                    shared = leakage.overlap(examples, training) | ({} if titles else {"title": 0})
+                    rows.append({"set": name, "language": context, "training": role, **shared})
+    table = pd.DataFrame(rows, columns=["set", "language", "training", "examples", "id", "context", "title", "near"])
+    english = {name: pairs["en", "en"] for name, pairs in evaluation.items() if ("en", "en") in pairs}
+    leakage.require_unseen(reader, english)
+    return table
+
+
+def _summary(reader, parallel, evaluation):
+    groups = [("reader", "train", "en", "en", reader)]
+    groups += [("parallel", "parallel", language, language, examples) for language, examples in parallel.items()]
+    for name, pairs in evaluation.items():
+        groups += [("evaluation", name, question, context, examples) for (question, context), examples in pairs.items()]
+    rows = []
+    for role, name, question, context, examples in groups:
+        contexts = list(dict.fromkeys(example.context for example in examples))
+        spaced = LANGUAGES[context].spaces
+        # words where the script separates them, else characters
+        size = sum(len(re.findall(r"\S+", text)) if spaced else len(text) for text in contexts)
+        rows.append((role, name, question, context, len(contexts), len(examples), size / max(1, len(contexts))))
+    columns = ["role", "set", "question_lang", "context_lang", "paragraphs", "questions", "mean_context_length"]
+    return pd.DataFrame(rows, columns=columns).round(1)
+
+
+def read_text(params):
+    """Language -> list of texts of the prepared data; empty where an encoder is given."""
+    return {
+        path.stem: path.read_text(encoding="utf-8").splitlines()
+        for path in sorted((params.data_folder / "text").glob("*.txt"))
+    }
+
+
+def read_reader_training(params):
+    """(curriculum, training): the reader's English examples; the curriculum is empty where there is none."""
+    folder = params.data_folder / "reader"
+    return tuple(
+        read_squad(folder / name, question_lang="en", context_lang="en") if (folder / name).exists() else []
+        for name in ("curriculum-en.json", "train-en.json")
+    )
+
+
+def read_parallel(params):
+    """Language -> examples of the prepared parallel data; the ids are the same in every language."""
+    return {
+        language: read_squad(
+            params.data_folder / "parallel" / f"{language}.json", question_lang=language, context_lang=language
+        )
+        for language in params.sampling.languages
+    }
+
+
+def read_evaluation(params, name):
+    """All examples of an evaluation set, pair by pair."""
+    folder = params.data_folder / "evaluation" / name
+    return [
+        example
+        for question, context in language_pairs(params, name)
+        for example in read_squad(
+            folder / f"context-{context}-question-{question}.json", question_lang=question, context_lang=context
+        )
+    ]
+
+
+def overview(table):
+    """`prepare`'s table by role, set and context language: language pairs, paragraphs of one pair, questions in all."""
+    grouped = table.groupby(["role", "set", "context_lang"], sort=False)
+    return grouped.agg(
+        pairs=("question_lang", "size"),
+        paragraphs=("paragraphs", "max"),
+        questions=("questions", "sum"),
+        mean_context_length=("mean_context_length", "mean"),
+    ).round(1)
+
+
+def show_parallel(params, index=0):
+    """One parallel question in each training language: DataFrame language, question, answer, context."""
+    rows = [
+        (language, examples[index].question, examples[index].answers[0].text, examples[index].context)
+        for language, examples in read_parallel(params).items()
+    ]
+    return pd.DataFrame(rows, columns=["language", "question", "answer", "context"]).set_index("language")
+
+
+def readable(table):
+    """A table of texts for a notebook: nothing cut off, every text in its own writing direction."""
+    from IPython.display import HTML
+
+    style = {"text-align": "start", "unicode-bidi": "plaintext", "white-space": "normal", "vertical-align": "top"}
+    # a fixed name in place of a random one, so that the page is the same on every run
+    return HTML(table.style.set_uuid("texts").set_properties(**style).to_html())
+
+
+def type_guess(params):
+    """Exact match, in points, of guessing among the facts of the right kind; NaN where the kinds are not known."""
+    if params.data.source != "factbook":
+        return float("nan")
+    name = params.data.evaluation_sets[0]
+    examples = [e for e in read_evaluation(params, name) if e.question_lang == e.context_lang == "en"]
+    return factbook.type_guess_baseline(examples)
+
+
+def read_leakage(params):
+    """The table of `leakage_table` as the data stage wrote it."""
+    return pd.read_csv(params.data_folder / "leakage.csv")

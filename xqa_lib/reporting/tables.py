@@ -1,0 +1,23 @@
+"""Tables as Markdown, and the names that tables and figures share."""
+
+TASK_NAMES = {
+    "xlt": "same language (XLT)",
+    "gxlt": "all pairs (G-XLT)",
+    "gxlt_off_diagonal": "across languages (G-XLT off-diagonal)",
+}
+
+
+def markdown(table, digits=1):
+    """A DataFrame as a Markdown table; numbers with `digits` decimals, whole numbers without."""
+    if not len(table):
+        return "(none)"
+
+    def cell(value):
+        if isinstance(value, float):
+            return "" if value != value else f"{value:.{digits}f}"
+        return str(value)
+
+    head = "| " + " | ".join(map(str, table.columns)) + " |"
+    rule = "|" + "---|" * len(table.columns)
+    body = ["| " + " | ".join(map(cell, row)) + " |" for row in table.itertuples(index=False)]
+    return "\n".join([head, rule, *body])

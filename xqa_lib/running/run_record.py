@@ -1,0 +1,70 @@
+"""What a run was made from (parameters, versions, hashes of its inputs, minutes), written once, when it is finished."""
+
+import datetime
+import os
+import platform
+import subprocess
+import time
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from .files import ROOT, sha256_of, write_json
+
+PACKAGES = ("torch", "transformers", "tokenizers", "datasets", "accelerate", "numpy")
+
+
+@contextmanager
+def recorded(path, *, inputs=(), **facts):
+    """Measure a run and write its record to `path` when the body ends without an error.
+
+    Args:
+        path: the record, JSON.
+        inputs: files whose SHA-256 is noted.
+        facts: what else is to be noted (parameters, seed, ...).
+
+    Yields:
+        A dict to which the body adds its own entries.
+    """
+    begun, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
+    record = dict(facts)
+    yield record
+    write_json(
+        path,
+        {
+            **record,
+            "inputs": {_name(file): sha256_of(file) for file in inputs},
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+            "git_commit": _git_commit(),
+            "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "threads": _threads()},
+            "started": started.isoformat(timespec="seconds"),
+            "minutes": round((time.perf_counter() - begun) / 60, 3),
+        },
+    )
+
+
+def _name(file):
+    """A file's path below the repository; of one elsewhere the name alone: folders may tell who ran this, and where."""
+    file = Path(file).resolve()
+    return file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name
+
+
+def _threads():
+    import torch
+
+    return torch.get_num_threads()
+
+
+def _git_commit():
+    """The commit of the sources, "+" appended if they were changed since; None outside a git checkout."""
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", "xqa_lib", "notebooks", "conf"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit.stdout.strip() + ("+" if changed.stdout.strip() else "")

@@ -1,0 +1,1 @@
+"""What is run: parameters, places of results, stages, experiments."""

@@ -1,0 +1,57 @@
+"""The sampled pairs of a study as training examples."""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from ..errors import DataError
+from ..reading.evaluation import KEY
+
+
+def aligned_ids(parallel):
+    """id -> set of the languages that have it, in the order of the first language's file."""
+    ids = {}
+    for language, examples in parallel.items():
+        for example in examples:
+            ids.setdefault(example.id, set()).add(language)
+    return ids
+
+
+def sampled_pairs(table, ntl):
+    """The rows of a sampled table that belong to an ntl (see `sample`)."""
+    if ntl == 0:
+        return table[table["question_lang"] == table["context_lang"]]
+    return table[table["ntl"] <= ntl]
+
+
+def sample_sizes(table):
+    """How many pairs a sample has for each ntl: DataFrame with the index ntl and the columns examples, pairs."""
+    parts = {ntl: sampled_pairs(table, ntl) for ntl in range(int(table["ntl"].max()) + 1)}
+    rows = {ntl: (len(part), part.groupby(["question_lang", "context_lang"]).ngroups) for ntl, part in parts.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["examples", "language pairs"]).rename_axis("ntl")
+
+
+def sampled_examples(parallel, table, ntl):
+    """The training examples of a sample: question in one language, context and answers in another.
+
+    Args:
+        parallel: language -> aligned examples.
+        table: as `sample` writes it.
+        ntl: number of target languages.
+
+    Raises:
+        DataError: an id of the table that the parallel data lack.
+    """
+    by_id = {language: {example.id: example for example in examples} for language, examples in parallel.items()}
+    found = []
+    for example_id, question_lang, context_lang in sampled_pairs(table, ntl)[KEY].itertuples(index=False):
+        try:
+            question = by_id[question_lang][example_id]
+            context = by_id[context_lang][example_id]
+        except KeyError:
+            raise DataError(
+                f"the sample names {example_id!r} in {question_lang} and {context_lang}, which the parallel data lack; "
+                "run the sampling stage again"
+            ) from None
+        found.append(replace(context, question=question.question, question_lang=question_lang))
+    return found

@@ -1,0 +1,305 @@
+"""The stages of a study, each a function from parameters and files to files: what a notebook's one long cell calls.
+
+data -> encoder -> reader -> sampling -> students -> scores -> report. DVC runs them in this order, each in a notebook.
+A notebook opened by itself finds the results of the stages before it, or `require` makes them first (at smoke size that
+takes seconds).
+"""
+
+import shutil
+from contextlib import contextmanager
+from functools import partial
+
+import pandas as pd
+
+from .. import sampling
+from ..data import roles
+from ..errors import DataError
+from ..reading import evaluation
+from ..running.files import atomic_folder, remove_leftovers, scratch_folder, write_json, write_text
+from ..running.run_record import recorded
+from ..training import processes
+from . import layout, samples
+from .params import Method
+
+
+def prepare_data(params):
+    """Stage `data`: see `roles.prepare`."""
+    return roles.prepare(params)
+
+
+def train_encoder(params):
+    """Stage `encoder`: tokenizer and masked-language model from scratch on the monolingual text.
+
+    Where `params.encoder.pretrained` names a model nothing is trained and the folder holds a note of its name only.
+
+    Returns:
+        (log, facts): DataFrame step, loss, ...; dict with tokens per text, vocabulary, parameters, held-out accuracy.
+    """
+    from ..training import checkpoints, models, pretraining
+
+    folder = layout.encoder_folder(params)
+    if params.encoder.pretrained:
+        with atomic_folder(folder) as out:
+            facts = {"pretrained": params.encoder.pretrained}
+            write_json(out / "run.json", facts)
+        return pd.DataFrame(columns=["step", "loss"]), facts
+    use_threads(params)
+    text = roles.read_text(params)
+    inputs = sorted((params.data_folder / "text").glob("*.txt"))
+    if not text:
+        raise DataError(f"{params.data_folder / 'text'}: no text to make an encoder from; run the data stage again")
+    # the last 20 texts of each language are not trained on, but the first one always is
+    train = [line for lines in text.values() for line in lines[: max(1, len(lines) - 20)]]
+    held_out = [line for lines in text.values() for line in lines[max(1, len(lines) - 20) :]]
+    with (
+        checkpoints.kept(layout.checkpoints_folder(params, folder), minutes=params.checkpoint_minutes) as kept,
+        _result(folder) as out,
+        recorded(out / "run.json", inputs=inputs, encoder=vars_of(params.encoder)) as record,
+    ):
+        tokenizer = models.train_tokenizer(
+            train, vocabulary_size=params.encoder.vocabulary_size, max_length=params.encoder.max_positions
+        )
+        model = models.new_encoder(tokenizer, params.encoder)
+        log = pretraining.pretrain(
+            model,
+            tokenizer,
+            train,
+            encoder=params.encoder,
+            output_dir=out / "trainer",
+            checkpoints=partial(kept.phase, "pretraining"),
+        )
+        shutil.rmtree(out / "trainer", ignore_errors=True)
+        model.save_pretrained(out)
+        tokenizer.save_pretrained(out)
+        record["facts"] = facts = {
+            "texts": len(train),
+            "vocabulary": len(tokenizer),
+            "parameters": model.num_parameters(),
+            "held_out_accuracy": pretraining.held_out_accuracy(
+                model,
+                tokenizer,
+                held_out,
+                mask_probability=params.encoder.mask_probability,
+                seed=params.encoder.seed,
+                max_length=params.encoder.max_positions,
+            ),
+            "weights": models.weights_hash(model),
+        }
+        log = pd.DataFrame(log)
+        write_text(out / "training_log.csv", log.to_csv(index=False, lineterminator="\n"))
+    return log, facts
+
+
+def use_threads(params):
+    """Sums are split among threads, so that their last bits depend on how many there are."""
+    import torch
+
+    if params.threads:
+        torch.set_num_threads(params.threads)
+
+
+def vars_of(section):
+    """The fields of a section of the parameters as a plain dict."""
+    return {name: getattr(section, name) for name in section.__dataclass_fields__}
+
+
+CROSS_ENTROPY = Method(
+    label="CE",
+    ntl=0,
+    alpha_ce=1.0,
+    coefficient=None,
+    temperature=1.0,
+    direction="forward",
+    k=1,
+    window=1,
+    weighting="batch",
+)
+
+
+def train_reader(params):
+    """Stage `reader`: question answering in English, the study's zero-shot model (the paper's mBERT-qa-en).
+
+    Returns:
+        DataFrame of the training log, one row per optimiser step.
+    """
+    source = params.encoder.pretrained or layout.encoder_folder(params)
+    curriculum, training = roles.read_reader_training(params)
+    phases = [("curriculum", curriculum, params.curriculum)] if curriculum else []
+    return _train(
+        params,
+        layout.reader_folder(params),
+        source=source,
+        phases=[*phases, ("training", training, params.reader)],
+        method=CROSS_ENTROPY,
+        generations=1,
+        seed=params.reader.seed,
+        inputs=sorted((params.data_folder / "reader").glob("*.json")),
+    )
+
+
+def sample(params, seed):
+    """Stage `sampling`: the pairs of every ntl, nested, in one file.
+
+    The sample for a smaller ntl is part of the one for a larger ntl, so that a row's column `ntl` says from which ntl
+    on the pair is trained on; ntl 0 has the same-language pairs of all languages.
+
+    Returns:
+        DataFrame id, question_lang, context_lang, ntl.
+    """
+    parallel = roles.read_parallel(params)
+    ids = samples.aligned_ids(parallel)
+    languages = list(params.sampling.languages)
+    first = {}
+    for ntl in range(1, max(2, len(languages))):
+        drawn = sampling.sample_pairs(ids, languages=languages, ntl=ntl, seed=seed, pivot=params.sampling.pivot)
+        for pair in drawn:
+            first.setdefault(pair, ntl)
+    table = pd.DataFrame([(*pair, ntl) for pair, ntl in first.items()], columns=[*evaluation.KEY, "ntl"])
+    write_text(layout.sampled_file(params, seed), table.to_csv(index=False, lineterminator="\n"))
+    return table
+
+
+def train_student(params, method, seed):
+    """Stage `students`: train the reader on a cross-lingual sample with one method.
+
+    Args:
+        method: name of one of `params.methods`.
+        seed: one of `params.seeds`; of the sample, of dropout and of the order of the examples.
+
+    Returns:
+        DataFrame of the training log, one row per optimiser step, with generation, ce, kl and coefficient.
+    """
+    settings = params.method(method)
+    if params.processes > 1 and processes.count() == 1:
+        return _train_student_in_processes(params, method, seed)
+    table = pd.read_csv(layout.sampled_file(params, seed), dtype=str, keep_default_na=False).astype({"ntl": int})
+    parallel = roles.read_parallel(params)
+    return _train(
+        params,
+        layout.student_folder(params, method, seed),
+        source=layout.reader_folder(params),
+        phases=[("training", samples.sampled_examples(parallel, table, settings.ntl), params.distillation)],
+        method=settings,
+        generations=params.generations,
+        seed=seed,
+        inputs=[layout.sampled_file(params, seed)],
+    )
+
+
+def _train_student_in_processes(params, method, seed):
+    """Hand over to `torchrun`, and read the log of what it trained."""
+    with scratch_folder() as folder:
+        write_json(folder / "params.yaml", params.as_dict())  # JSON is YAML
+        command = ["--params", str(folder / "params.yaml"), "--method", method, "--seed", str(seed)]
+        processes.train_in(params.processes, command)
+    return pd.read_csv(layout.student_folder(params, method, seed) / "training_log.csv")
+
+
+def _train(params, folder, *, source, phases, method, generations, seed, inputs):
+    """Train the model of `source` through phases (name, examples, `params.Optimisation`) and save it to `folder`."""
+    from ..training import checkpoints, distillation, models
+
+    use_threads(params)
+    with (
+        checkpoints.kept(layout.checkpoints_folder(params, folder), minutes=params.checkpoint_minutes) as kept,
+        _result(folder) as out,
+        recorded(
+            out / "run.json",
+            inputs=inputs,
+            seed=seed,
+            features=vars_of(params.features),
+            method=vars_of(method),
+            phases={name: {"examples": len(examples), **vars_of(how)} for name, examples, how in phases},
+        ) as record,
+    ):
+        model, tokenizer = models.load_reader(source, seed=seed)
+        record["start_weights"] = models.weights_hash(model)
+        logs = []
+        for name, examples, optimisation in phases:
+            log, teachers = distillation.train_reader(
+                model,
+                tokenizer,
+                examples,
+                features=params.features,
+                optimisation=optimisation,
+                method=method,
+                generations=generations,
+                seed=seed,
+                output_dir=out / "trainer",
+                logits_folder=params.runs_folder / "teacher-logits",
+                features_folder=params.runs_folder / "features",
+                # several processes share out the teacher's work, too, which a pass over all features would not
+                teacher_in_step=processes.count() > 1,
+                checkpoints=partial(kept.phase, name),
+            )
+            logs.append(pd.DataFrame(log).assign(phase=name))
+        shutil.rmtree(out / "trainer", ignore_errors=True)
+        record |= {"generations": teachers, "weights": models.weights_hash(model)}
+        model.save_pretrained(out)
+        tokenizer.save_pretrained(out)
+        log = pd.concat(logs, ignore_index=True)
+        log["step"] = range(1, len(log) + 1)  # one row per optimiser step, through all phases
+        write_text(out / "training_log.csv", log.to_csv(index=False, lineterminator="\n"))
+    return log
+
+
+@contextmanager
+def _result(folder):
+    """`atomic_folder`; of several processes the first one alone writes it, the others' goes nowhere."""
+    if not processes.is_first():
+        with scratch_folder() as out:
+            yield out
+        return
+    remove_leftovers(folder)  # of a killed training; no other is running, for the checkpoints are locked
+    with atomic_folder(folder) as out:
+        yield out
+
+
+def evaluate_system(params, method, seed):
+    """Stage `scores`: read every evaluation set with one system.
+
+    Args:
+        method: name of a method, or `ZERO_SHOT` for the English reader itself (its `seed` is not looked at).
+
+    Returns:
+        DataFrame as `evaluation.score`, a row per question and language pair.
+    """
+    import torch
+
+    from ..training import models
+
+    use_threads(params)
+    folder = layout.reader_folder(params) if method == layout.ZERO_SHOT else layout.student_folder(params, method, seed)
+    model, tokenizer = models.load_reader(folder)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")  # as `Trainer` does for the trainings
+    sets = {name: (roles.metric_of(name), roles.read_evaluation(params, name)) for name in params.data.evaluation_sets}
+    scores = evaluation.evaluate_reader(model, tokenizer, sets, features=params.features, evaluation=params.evaluation)
+    evaluation.write_scores(layout.scores_file(params, layout.system_name(method, seed)), scores)
+    return scores
+
+
+def random_span_scores(params):
+    """Scores of random spans on every evaluation set: the floor of the tables."""
+    tables = []
+    for name in params.data.evaluation_sets:
+        examples = roles.read_evaluation(params, name)
+        guesses = evaluation.random_spans(examples, seed=params.data.seed)
+        tables.append(evaluation.score(examples, guesses, metric=roles.metric_of(name), name=name))
+    return pd.concat(tables, ignore_index=True)
+
+
+def ceiling_scores(params):
+    """The ceiling of every evaluation set, question by question, as `evaluation.score` gives it (see `ceiling`)."""
+    from transformers import AutoTokenizer
+
+    from ..reading import ceiling
+
+    tokenizer = AutoTokenizer.from_pretrained(layout.reader_folder(params), trust_remote_code=False)
+    tables = []
+    for name in params.data.evaluation_sets:
+        examples = roles.read_evaluation(params, name)
+        answers = ceiling.perfect_answers(
+            tokenizer, examples, features=params.features, max_answer_tokens=params.evaluation.max_answer_tokens
+        )
+        tables.append(evaluation.score(examples, answers, metric=roles.metric_of(name), name=name))
+    return pd.concat(tables, ignore_index=True)

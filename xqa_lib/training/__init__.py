@@ -1,0 +1,1 @@
+"""A reader in, a reader out."""
