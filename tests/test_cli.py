@@ -1,5 +1,6 @@
 """The command line: output, messages, exit status; what it hands to the modules behind it."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import xqa_lib
 from xqa_lib.__main__ import main
 from xqa_lib.errors import DataError
 
@@ -60,11 +60,13 @@ def module(monkeypatch):
     """A function that puts a stand-in for a module of the library in place."""
 
     def put(name, **functions):
+        room, _, module = name.rpartition(".")
+        package = importlib.import_module(f"xqa_lib.{room}")
         stand_in = types.ModuleType(f"xqa_lib.{name}")
         for key, value in functions.items():
             setattr(stand_in, key, value)
         monkeypatch.setitem(sys.modules, f"xqa_lib.{name}", stand_in)
-        monkeypatch.setattr(xqa_lib, name, stand_in, raising=False)
+        monkeypatch.setattr(package, module, stand_in, raising=False)
 
     return put
 
@@ -277,7 +279,7 @@ def test_answer_json(run, module):
         calls.append((model, question, context, n_best))
         return [Candidate("براغ", 10, 14, 3.5, 0.75), Candidate("x", 0, 1, -1.25, 0.25)]
 
-    module("predict", answer=answer)
+    module("reading.predict", answer=answer)
     status, out, err = run("answer", "--model", "m", "--question", "Wo?", "--context", "C", "--n-best", "2", "--json")
     assert (status, err) == (0, "")
     assert json.loads(out) == {
@@ -290,7 +292,9 @@ def test_answer_json(run, module):
 
 
 def test_answer_table(run, module):
-    module("predict", answer=lambda model, question, context, *, n_best: [Candidate("Prag\nOst", 10, 18, 3.5, 1.0)])
+    module(
+        "reading.predict", answer=lambda model, question, context, *, n_best: [Candidate("Prag\nOst", 10, 18, 3.5, 1.0)]
+    )
     assert run("answer", "--model", "m", "--question", "Wo?", "--context", "C") == (
         0,
         "probability   score  characters  answer\n      1.000    3.50  10-18       Prag Ost\n",
@@ -299,7 +303,7 @@ def test_answer_table(run, module):
 
 
 def test_answer_without_a_result(run, module):
-    module("predict", answer=lambda *arguments, **options: [])
+    module("reading.predict", answer=lambda *arguments, **options: [])
     arguments = "answer", "--model", "m", "--question", "Wo?", "--context", "C"
     assert run(*arguments) == (0, "no answer found\n", "")
     assert run(*arguments, "--json") == (0, '{"answers": []}\n', "")
@@ -309,7 +313,7 @@ def test_errors_are_one_line(run, module):
     def answer(*arguments, **options):
         raise DataError("m: no model here;\n  train one")
 
-    module("predict", answer=answer)
+    module("reading.predict", answer=answer)
     assert run("answer", "--model", "m", "--question", "Wo?", "--context", "C") == (
         1,
         "",
@@ -318,7 +322,7 @@ def test_errors_are_one_line(run, module):
 
 
 def test_system_errors_are_one_line(run, module, tmp_path):
-    module("params", compose=lambda profile, size: "a: 1\n")
+    module("study.params", compose=lambda profile, size: "a: 1\n")
     (tmp_path / "file").write_text("")
     status, out, err = run("params", "--profile", "paper", "--output", tmp_path / "file" / "below.yaml")
     assert (status, out) == (1, "")
@@ -329,7 +333,7 @@ def test_interruption_is_quiet(run, module):
     def answer(*arguments, **options):
         raise KeyboardInterrupt
 
-    module("predict", answer=answer)
+    module("reading.predict", answer=answer)
     assert run("answer", "--model", "m", "--question", "Wo?", "--context", "C") == (130, "", "error: interrupted\n")
 
 
@@ -343,7 +347,7 @@ def test_params_prints_or_writes(run, module, tmp_path):
         calls.append((profile, size))
         return "a: é\n"
 
-    module("params", compose=compose)
+    module("study.params", compose=compose)
     assert run("params", "--profile", "paper") == (0, "a: é\n", "")
     path = tmp_path / "new" / "params.yaml"
     assert run("params", "--profile", "embedded", "--size", "smoke", "--output", path) == (0, "", "")
@@ -353,7 +357,7 @@ def test_params_prints_or_writes(run, module, tmp_path):
 
 def test_notebook_passes_parameters_as_text(run, module):
     calls = []
-    module("notebooks", execute=lambda name, output, parameters: calls.append((name, output, parameters)))
+    module("running.notebooks", execute=lambda name, output, parameters: calls.append((name, output, parameters)))
     assert run("notebook", "01_data", "out.ipynb") == (0, "", "")
     assert run("notebook", "01_data", "out.ipynb", "-p", "seed", "-1", "-p", "sizes", "[1, 2]") == (0, "", "")
     assert calls == [

@@ -554,7 +554,7 @@ def test_a_smoke_result_of_other_parameters_or_other_code_is_made_again(made, tm
     on_demand.require(params, "data")
     on_demand.require(changed(params, data={"seed": params.data.seed + 1}), "data")
     assert made == ["prepare_data"] * 2
-    monkeypatch.setattr(stages, "_fingerprint", lambda params: "other code")
+    monkeypatch.setattr(on_demand, "_fingerprint", lambda params: "other code")
     on_demand.require(params, "data")
     assert made == ["prepare_data"] * 3
     # and so is one that was removed

@@ -11,7 +11,7 @@ from transformers import BertConfig, BertForQuestionAnswering
 
 from xqa_lib.data.squad_format import Answer, Example
 from xqa_lib.study.params import Features, load_params
-from xqa_lib.training import distillation, trainer
+from xqa_lib.training import trainer
 from xqa_lib.training.dataset import PadToBatch, mask_tokens, training_features
 from xqa_lib.training.distillation import set_hidden_dropout, train_reader
 from xqa_lib.training.models import span_logits, train_tokenizer, weights_hash

@@ -97,7 +97,7 @@ def _once(params, result, make):
 
 def _fingerprint(params):
     digest = hashlib.sha256(json.dumps(params.as_dict(), sort_keys=True).encode())
-    for path in sorted(Path(__file__).resolve().parent.rglob("*")):
+    for path in sorted(Path(__file__).resolve().parent.parent.rglob("*")):
         if path.suffix in (".py", ".yaml"):
             digest.update(path.read_bytes())
     return digest.hexdigest()
