@@ -1,11 +1,10 @@
 """The data of a study in their roles, whatever they come from, written as SQuAD-format files.
 
-Roles, as in the paper: monolingual *text* (only where an encoder is pre-trained from scratch), English *reader*
-training data (SQuAD's role), *parallel* examples in seven languages (XQuAD's role), and *evaluation* sets: the first is
-the development set, which chooses hyper-parameters; the others are only reported. Later stages read this folder alone:
+Roles, as in the paper: English *reader* training data (SQuAD's role), *parallel* examples in seven languages (XQuAD's
+role), and *evaluation* sets: the first is the development set, which chooses hyper-parameters; the others are only
+reported. Later stages read this folder alone:
 
-    text/<language>.txt                                    one text a line; only a note where no encoder is made
-    reader/train-en.json                                   and curriculum-en.json, where the reader starts with it
+    reader/train-en.json
     parallel/<language>.json                               the same ids in every file
     evaluation/<set>/context-<xx>-question-<yy>.json       MLQA's naming
     summary.csv, leakage.csv                               counts; overlap of training with evaluation data
@@ -54,7 +53,6 @@ EVALUATION_SETS = {
 # never cut to `data.evaluation_questions`: there to be read beside published scores
 WHOLE_SETS = ("xquad-en",)
 READER_SETS = ("squad-train", "squad-dev-without-xquad", "tydiqa-train-en")
-TEXT_SETS = ("squad-dev-without-xquad", "tydiqa-train-en", "xquad", "mlqa-test", "tydiqa-dev")
 
 
 def metric_of(name):
@@ -107,26 +105,14 @@ def prepare(params):
     for name in params.data.evaluation_sets:
         if (evaluation_set(name)[0] in factbook.SPLITS) != (params.data.source == "factbook"):
             raise DataError(f"the evaluation set {name!r} cannot be made with data.source {params.data.source}")
-    roles = _factbook(params) if params.data.source == "factbook" else _real(params)
-    text, curriculum, reader, parallel, evaluation = roles
+    reader, parallel, evaluation = _factbook(params) if params.data.source == "factbook" else _real(params)
     _check_parallel(parallel)
     if not reader:
         raise DataError("no English training data for the reader: set data.reader_train or data.train_paragraphs")
-    if not (text or params.encoder.pretrained):
-        raise DataError(
-            "no text to make an encoder from: name sets in data.text_sets, or a model in encoder.pretrained"
-        )
     # factbook numbers the titles of each split anew: equal ones do not name the same subject
-    leaks = leakage_table([*curriculum, *reader], parallel, evaluation, titles=params.data.source != "factbook")
+    leaks = leakage_table(reader, parallel, evaluation, titles=params.data.source != "factbook")
     with atomic_folder(params.data_folder) as folder:
-        if not text:
-            # the stage `encoder` depends on this folder, and DVC keeps no empty ones
-            write_text(folder / "text" / "README", f"No text: the encoder is {params.encoder.pretrained}.\n")
-        for language, lines in text.items():
-            write_text(folder / "text" / f"{language}.txt", "".join(" ".join(line.split()) + "\n" for line in lines))
         write_squad(folder / "reader" / "train-en.json", reader, version=VERSION)
-        if curriculum:
-            write_squad(folder / "reader" / "curriculum-en.json", curriculum, version=VERSION)
         for language, examples in parallel.items():
             write_squad(folder / "parallel" / f"{language}.json", examples, version=VERSION)
         for name, pairs in evaluation.items():
@@ -144,7 +130,7 @@ def _factbook(params):
     asked = data.questions_per_paragraph or None
     trained = params.sampling.languages
 
-    def generated(split, paragraphs, languages, wordings, questions=asked, short=False):
+    def generated(split, paragraphs, languages, wordings, questions=asked):
         corpus = factbook.generate(
             paragraphs=paragraphs,
             languages=list(languages),
@@ -152,15 +138,9 @@ def _factbook(params):
             split=split,
             wordings=wordings,
             questions_per_paragraph=questions,
-            short=short,
         )
         return {language: factbook.examples_of(part) for language, part in corpus.items()}
 
-    text = {
-        language: factbook.monolingual_text(language, paragraphs=data.text_paragraphs, seed=data.seed)
-        for language in LANGUAGES
-    }
-    curriculum = generated("train", data.curriculum_paragraphs, ["en"], "training", None, short=True)["en"]
     reader = generated("train", data.train_paragraphs, ["en"], "training", None)["en"]
     parallel = generated("parallel", data.parallel_paragraphs, trained, "training")
     evaluation = {}
@@ -170,9 +150,9 @@ def _factbook(params):
         languages = [language for language in LANGUAGES if any(language in pair for pair in pairs)]
         examples = generated(split, data.evaluation_paragraphs, languages, "evaluation")
         evaluation[name] = {
-            pair: _some(factbook.cross_lingual(examples, *pair), data.evaluation_questions, data.seed) for pair in pairs
+            pair: some(factbook.cross_lingual(examples, *pair), data.evaluation_questions, data.seed) for pair in pairs
         }
-    return text, curriculum, reader, parallel, evaluation
+    return reader, parallel, evaluation
 
 
 def _real(params):
@@ -206,42 +186,8 @@ def _real(params):
             examples = corpora.load(corpus, question_lang=pair[0], context_lang=pair[1])
             if name.endswith("-articles"):
                 examples = _by_article(examples, parallel, name)
-            evaluation[name][pair] = _some(examples, most, data.seed)
-    text = {}
-    if not params.encoder.pretrained:
-        for language, contexts in _contexts(params, english, parallel, evaluation).items():
-            text[language] = contexts[: data.text_paragraphs or None]
-    return text, [], reader, parallel, evaluation
-
-
-def _contexts(params, english, parallel, evaluation):
-    """Language -> distinct contexts to pre-train on: training data, and input-only files; no evaluation paragraph."""
-    found = {language: {} for language in LANGUAGES}
-
-    def add(examples):
-        for example in examples:
-            found[example.context_lang].setdefault(leakage.normalised_context(example.context), example.context)
-
-    for name in params.data.text_sets:
-        if name not in TEXT_SETS:
-            raise DataError(f"unknown text set {name!r}: expected one of {', '.join(TEXT_SETS)}")
-        if name in english:
-            add(english[name])
-        elif name == "xquad":
-            for language in parallel:
-                add(corpora.load("xquad", question_lang=language, context_lang=language))
-        else:
-            corpus = {"mlqa-test": "mlqa-test", "tydiqa-dev": "tydiqa-goldp-dev"}.get(name)
-            if corpus is None:
-                raise DataError(f"data.text_sets names {name}, but data.reader_train does not; add it there")
-            for question, context in corpora.available(corpus):
-                if context in LANGUAGES:
-                    add(corpora.load(corpus, question_lang=question, context_lang=context, require_answers=False))
-    for pairs in evaluation.values():
-        for (_, context), examples in pairs.items():
-            for example in examples:
-                found[context].pop(leakage.normalised_context(example.context), None)
-    return {language: list(contexts.values()) for language, contexts in found.items() if contexts}
+            evaluation[name][pair] = some(examples, most, data.seed)
+    return reader, parallel, evaluation
 
 
 def _first_paragraphs(examples, paragraphs):
@@ -290,15 +236,16 @@ def _by_article(examples, parallel, name):
     return chosen
 
 
-def _some(examples, most, seed):
-    """At most `most` examples, drawn by their ids, in their order; all of them if 0.
+def some(examples, most, seed):
+    """At most `most` examples of one language pair, drawn by ids and pair, in their order; all of them if 0.
 
-    The draw depends on seed and id only, so that pairs which share questions keep sharing them.
+    Each pair draws its own, so that few questions a pair are many ids in all: ids are what the tests resample. A
+    smaller draw is a part of a larger one.
     """
     if not most or len(examples) <= most:
         return list(examples)
-    chosen = sorted(examples, key=lambda example: pseudo_random_key(seed, example.id))[:most]
-    ids = {example.id for example in chosen}
+    keys = {e.id: pseudo_random_key(seed, e.id, e.question_lang, e.context_lang) for e in examples}
+    ids = set(sorted(keys, key=keys.get)[:most])
     return [example for example in examples if example.id in ids]
 
 
@@ -366,21 +313,18 @@ def _summary(reader, parallel, evaluation):
     return pd.DataFrame(rows, columns=columns).round(1)
 
 
-def read_text(params):
-    """Language -> list of texts of the prepared data; empty where an encoder is given."""
-    return {
-        path.stem: path.read_text(encoding="utf-8").splitlines()
-        for path in sorted((params.data_folder / "text").glob("*.txt"))
-    }
+def study_texts(params):
+    """Every question and context of the prepared data, once each, in the order of the files."""
+    texts = {}
+    for path in sorted(params.data_folder.rglob("*.json")):
+        for example in read_squad(path, question_lang="", context_lang=""):
+            texts[example.context] = texts[example.question] = None
+    return list(texts)
 
 
 def read_reader_training(params):
-    """(curriculum, training): the reader's English examples; the curriculum is empty where there is none."""
-    folder = params.data_folder / "reader"
-    return tuple(
-        read_squad(folder / name, question_lang="en", context_lang="en") if (folder / name).exists() else []
-        for name in ("curriculum-en.json", "train-en.json")
-    )
+    """The reader's English examples."""
+    return read_squad(params.data_folder / "reader" / "train-en.json", question_lang="en", context_lang="en")
 
 
 def read_parallel(params):

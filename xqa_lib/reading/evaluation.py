@@ -19,7 +19,8 @@ from ..metrics import best_metric
 from ..running.files import write_text
 
 KEY = ["id", "question_lang", "context_lang"]
-COLUMNS = ["set", *KEY, "em", "f1", "prediction"]
+COLUMNS = ["set", *KEY, "em", "f1", "rank", "prediction"]
+RANKS = 10  # how many of the best answers are looked through for an exact match
 TASKS = ("xlt", "gxlt", "gxlt_off_diagonal")
 
 
@@ -28,28 +29,35 @@ def score(examples, predictions, *, metric, name):
 
     Args:
         examples: list of `squad_format.Example` with answers.
-        predictions: one string each; "" for no answer.
+        predictions: one string each, "" for no answer; or one list of strings each, best first.
         metric: "squad" or "mlqa" (MLQA's rules are those of the context language).
         name: of the evaluation set.
 
     Returns:
-        DataFrame with the columns `COLUMNS`, a row per example; em and f1 in [0, 1].
+        DataFrame with the columns `COLUMNS`, a row per example; em and f1 in [0, 1] and prediction are those of the
+        best text, rank is the place of the first that matches exactly among the ten best, from 1; 0 if none does.
     """
     measure = best_metric(metric)
     rows = []
-    for example, text in zip(examples, predictions, strict=True):
+    for example, texts in zip(examples, predictions, strict=True):
+        texts = [texts] if isinstance(texts, str) else texts[:RANKS]
+        gold = [answer.text for answer in example.answers]
         # an unanswered question scores 0, also where the gold answer normalises to nothing
-        em, f1 = measure(text, [a.text for a in example.answers], example.context_lang) if text.strip() else (0.0, 0.0)
-        rows.append((name, example.id, example.question_lang, example.context_lang, em, f1, text))
+        scores = [measure(text, gold, example.context_lang) if text.strip() else (0.0, 0.0) for text in texts]
+        em, f1 = scores[0] if scores else (0.0, 0.0)
+        rank = next((place for place, (exact, _) in enumerate(scores, 1) if exact == 1), 0)
+        key = (name, example.id, example.question_lang, example.context_lang)
+        rows.append((*key, em, f1, rank, texts[0] if texts else ""))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def evaluate_reader(model, tokenizer, sets, *, features, evaluation):
+def evaluate_reader(model, tokenizer, sets, *, features, evaluation, bf16=False):
     """Read and score every example of several sets.
 
     Args:
         sets: mapping name -> (metric, list of examples).
         features, evaluation: `params.Features`, `params.Evaluation`.
+        bf16: autocast to bfloat16.
 
     Returns:
         DataFrame as `score`, in the order of the sets and examples.
@@ -64,13 +72,13 @@ def evaluate_reader(model, tokenizer, sets, *, features, evaluation):
             examples,
             features=features,
             batch_size=evaluation.batch_size,
-            n_best=evaluation.n_best,
+            n_best=max(RANKS, evaluation.n_best),
             max_answer_tokens=evaluation.max_answer_tokens,
-            bf16=evaluation.bf16,
+            bf16=bf16,
             progress=name,
         )
-        best = [found[0].text if found else "" for found in answers]
-        tables.append(score(examples, best, metric=metric, name=name))
+        texts = [[answer.text for answer in found] for found in answers]
+        tables.append(score(examples, texts, metric=metric, name=name))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -101,7 +109,8 @@ def write_scores(path, scores):
 
 
 def read_scores(path):
-    """Read a table that `write_scores` wrote; raises DataError if it is not one: other columns, scores no numbers."""
+    """Read a table that `write_scores` wrote; raises DataError if it is not one: other columns, scores that are
+    no numbers."""
     try:
         # Texts stay as they are: "NA" is an answer, and so is a carriage return, which csv writes without quotes.
         scores = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n", encoding="utf-8")
@@ -110,9 +119,9 @@ def read_scores(path):
     if list(scores.columns) != COLUMNS:
         raise DataError(f"{path}: expected the columns {', '.join(COLUMNS)}, found {', '.join(scores.columns)}")
     try:
-        return scores.astype({"em": float, "f1": float})
+        return scores.astype({"em": float, "f1": float, "rank": int})
     except ValueError as error:
-        raise DataError(f"{path}: em and f1 must be numbers: {error}; run the evaluation stage again") from None
+        raise DataError(f"{path}: em, f1 and rank must be numbers: {error}; run the evaluation stage again") from None
 
 
 def pair_means(scores):

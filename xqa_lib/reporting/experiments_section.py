@@ -338,7 +338,7 @@ def top_k_table(results):
     for key, label in systems.items():
         part = results.scores[results.scores["setting"] == key]
         for language, answers in part.groupby("question_lang", sort=False):
-            for k in range(1, run_results.RANKS + 1):
+            for k in range(1, evaluation.RANKS + 1):
                 hit = answers["rank"].between(1, k)
                 # pairs weigh the same, as in all tables
                 by_pair = hit.groupby([answers["seed"], answers["context_lang"]]).mean()

@@ -172,9 +172,8 @@ def run_table(params):
     for name, seed, folder in folders:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         steps = len(pd.read_csv(folder / "training_log.csv"))
-        examples = sum(phase["examples"] for phase in record["phases"].values())
-        rows.append((name, seed, examples, steps, record["minutes"], record["weights"][:12]))
-    return pd.DataFrame(rows, columns=["model", "seed", "examples", "steps", "minutes", "weights"])
+        rows.append((name, seed, record["examples"], steps, record["minutes"], record["tflop"], record["weights"][:12]))
+    return pd.DataFrame(rows, columns=["model", "seed", "examples", "steps", "minutes", "TFLOP", "weights"])
 
 
 def metrics(report):

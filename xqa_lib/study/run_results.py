@@ -10,7 +10,6 @@ from . import experiments, layout
 
 COLUMNS = ["setting", *KEY, "em", "f1", "rank"]
 OTHER_COLUMNS = ["set", "setting", *KEY, "em", "f1"]
-RANKS = 10  # how many of the best answers are looked through for an exact match
 
 
 def folder(params, group, seed):

@@ -5,6 +5,7 @@ A notebook opened by itself finds the results of the stages before it, or `requi
 takes seconds).
 """
 
+import json
 import shutil
 from contextlib import contextmanager
 from functools import partial
@@ -27,67 +28,66 @@ def prepare_data(params):
     return roles.prepare(params)
 
 
-def train_encoder(params):
-    """Stage `encoder`: tokenizer and masked-language model from scratch on the monolingual text.
+def make_encoder(params):
+    """Stage `encoder`: the encoder that the reader starts from, as a model folder.
 
-    Where `params.encoder.pretrained` names a model nothing is trained and the folder holds a note of its name only.
+    A model folder or hub name in `params.encoder.pretrained` is taken as it is: the folder then only names it.
 
     Returns:
-        (log, facts): DataFrame step, loss, ...; dict with tokens per text, vocabulary, parameters, held-out accuracy.
+        Dict of facts: pretrained, and of a folder that was written pieces, layers and the hash of the weights.
     """
-    from ..training import checkpoints, models, pretraining
+    from ..training import models, packaged_encoder, tiny_encoder
 
-    folder = layout.encoder_folder(params)
-    if params.encoder.pretrained:
+    folder, encoder = layout.encoder_folder(params), params.encoder
+    facts = {"pretrained": encoder.pretrained}
+    if encoder.pretrained not in ("packaged", "tiny"):
         with atomic_folder(folder) as out:
-            facts = {"pretrained": params.encoder.pretrained}
             write_json(out / "run.json", facts)
-        return pd.DataFrame(columns=["step", "loss"]), facts
-    use_threads(params)
-    text = roles.read_text(params)
-    inputs = sorted((params.data_folder / "text").glob("*.txt"))
-    if not text:
-        raise DataError(f"{params.data_folder / 'text'}: no text to make an encoder from; run the data stage again")
-    # the last 20 texts of each language are not trained on, but the first one always is
-    train = [line for lines in text.values() for line in lines[: max(1, len(lines) - 20)]]
-    held_out = [line for lines in text.values() for line in lines[max(1, len(lines) - 20) :]]
-    with (
-        checkpoints.kept(layout.checkpoints_folder(params, folder), minutes=params.checkpoint_minutes) as kept,
-        _result(folder) as out,
-        recorded(out / "run.json", inputs=inputs, encoder=vars_of(params.encoder)) as record,
-    ):
-        tokenizer = models.train_tokenizer(
-            train, vocabulary_size=params.encoder.vocabulary_size, max_length=params.encoder.max_positions
+        return facts
+    if encoder.pretrained == "packaged":
+        vocabulary = roles.study_texts(params) if encoder.vocabulary == "study" else "all"
+        packaged_encoder.write_encoder(folder, layers=encoder.layers, vocabulary=vocabulary)
+    else:
+        positions = params.features.max_length
+        tiny_encoder.write_encoder(folder, roles.study_texts(params), positions=positions, seed=encoder.seed)
+    with recorded(folder / "run.json", encoder=vars_of(encoder)) as record:
+        model, tokenizer = models.load_reader(folder, seed=0)
+        facts |= {"pieces": len(tokenizer), "layers": model.config.num_hidden_layers}
+        record["facts"] = facts
+    return facts
+
+
+def encoder_source(params):
+    """The folder, or the name, of the encoder that the reader starts from."""
+    made = params.encoder.pretrained in ("packaged", "tiny")
+    return layout.encoder_folder(params) if made else params.encoder.pretrained
+
+
+def bf16(params, *, first=False):
+    """Does the study compute in bfloat16? Its first training, the reader's, makes the choice for all that follow.
+
+    Raises:
+        DataError: the reader was trained in another precision than the parameters name, or this machine has natively.
+    """
+    from ..training.numerics import native_bfloat16
+
+    wanted = params.precision
+    record = layout.reader_folder(params) / "run.json"
+    begun = json.loads(record.read_text(encoding="utf-8"))["precision"] if record.is_file() and not first else None
+    if begun is not None and wanted not in ("auto", begun):
+        raise DataError(
+            f"the reader was trained in {begun}, precision is {wanted}: a study is not continued in another precision; "
+            f"set precision to {begun}, or train the reader again"
         )
-        model = models.new_encoder(tokenizer, params.encoder)
-        log = pretraining.pretrain(
-            model,
-            tokenizer,
-            train,
-            encoder=params.encoder,
-            output_dir=out / "trainer",
-            checkpoints=partial(kept.phase, "pretraining"),
+    chosen = begun or wanted
+    if chosen == "auto":
+        chosen = "bfloat16" if native_bfloat16() else "float32"
+    if chosen == "bfloat16" and wanted == "auto" and not native_bfloat16():
+        raise DataError(
+            "the reader was trained in bfloat16, which this machine lacks in hardware: go on where it was trained, set "
+            "precision to bfloat16 (slow here), or train the reader again"
         )
-        shutil.rmtree(out / "trainer", ignore_errors=True)
-        model.save_pretrained(out)
-        tokenizer.save_pretrained(out)
-        record["facts"] = facts = {
-            "texts": len(train),
-            "vocabulary": len(tokenizer),
-            "parameters": model.num_parameters(),
-            "held_out_accuracy": pretraining.held_out_accuracy(
-                model,
-                tokenizer,
-                held_out,
-                mask_probability=params.encoder.mask_probability,
-                seed=params.encoder.seed,
-                max_length=params.encoder.max_positions,
-            ),
-            "weights": models.weights_hash(model),
-        }
-        log = pd.DataFrame(log)
-        write_text(out / "training_log.csv", log.to_csv(index=False, lineterminator="\n"))
-    return log, facts
+    return chosen == "bfloat16"
 
 
 def use_threads(params):
@@ -122,14 +122,12 @@ def train_reader(params):
     Returns:
         DataFrame of the training log, one row per optimiser step.
     """
-    source = params.encoder.pretrained or layout.encoder_folder(params)
-    curriculum, training = roles.read_reader_training(params)
-    phases = [("curriculum", curriculum, params.curriculum)] if curriculum else []
     return _train(
         params,
         layout.reader_folder(params),
-        source=source,
-        phases=[*phases, ("training", training, params.reader)],
+        source=encoder_source(params),
+        examples=roles.read_reader_training(params),
+        optimisation=params.reader,
         method=CROSS_ENTROPY,
         generations=1,
         seed=params.reader.seed,
@@ -178,7 +176,8 @@ def train_student(params, method, seed):
         params,
         layout.student_folder(params, method, seed),
         source=layout.reader_folder(params),
-        phases=[("training", samples.sampled_examples(parallel, table, settings.ntl), params.distillation)],
+        examples=samples.sampled_examples(parallel, table, settings.ntl),
+        optimisation=params.distillation,
         method=settings,
         generations=params.generations,
         seed=seed,
@@ -195,11 +194,12 @@ def _train_student_in_processes(params, method, seed):
     return pd.read_csv(layout.student_folder(params, method, seed) / "training_log.csv")
 
 
-def _train(params, folder, *, source, phases, method, generations, seed, inputs):
-    """Train the model of `source` through phases (name, examples, `params.Optimisation`) and save it to `folder`."""
-    from ..training import checkpoints, distillation, models
+def _train(params, folder, *, source, examples, optimisation, method, generations, seed, inputs):
+    """Train the model of `source` on examples and save it to `folder`."""
+    from ..training import checkpoints, compute, distillation, models
 
     use_threads(params)
+    in_bf16 = bf16(params, first=folder == layout.reader_folder(params))
     with (
         checkpoints.kept(layout.checkpoints_folder(params, folder), minutes=params.checkpoint_minutes) as kept,
         _result(folder) as out,
@@ -209,36 +209,42 @@ def _train(params, folder, *, source, phases, method, generations, seed, inputs)
             seed=seed,
             features=vars_of(params.features),
             method=vars_of(method),
-            phases={name: {"examples": len(examples), **vars_of(how)} for name, examples, how in phases},
+            examples=len(examples),
+            optimisation=vars_of(optimisation),
+            frozen=params.encoder.frozen,
+            precision="bfloat16" if in_bf16 else "float32",
         ) as record,
     ):
         model, tokenizer = models.load_reader(source, seed=seed)
         record["start_weights"] = models.weights_hash(model)
-        logs = []
-        for name, examples, optimisation in phases:
-            log, teachers = distillation.train_reader(
-                model,
-                tokenizer,
-                examples,
-                features=params.features,
-                optimisation=optimisation,
-                method=method,
-                generations=generations,
-                seed=seed,
-                output_dir=out / "trainer",
-                logits_folder=params.runs_folder / "teacher-logits",
-                features_folder=params.runs_folder / "features",
-                # several processes share out the teacher's work, too, which a pass over all features would not
-                teacher_in_step=processes.count() > 1,
-                checkpoints=partial(kept.phase, name),
-            )
-            logs.append(pd.DataFrame(log).assign(phase=name))
+        log, teachers = distillation.train_reader(
+            model,
+            tokenizer,
+            examples,
+            features=params.features,
+            optimisation=optimisation,
+            method=method,
+            generations=generations,
+            seed=seed,
+            output_dir=out / "trainer",
+            bf16=in_bf16,
+            frozen=params.encoder.frozen,
+            logits_folder=params.runs_folder / "teacher-logits",
+            features_folder=params.runs_folder / "features",
+            # several processes share out the teacher's work, too, which a pass over all features would not
+            teacher_in_step=processes.count() > 1,
+            checkpoints=partial(kept.phase, "training"),
+        )
+        log = pd.DataFrame(log)
         shutil.rmtree(out / "trainer", ignore_errors=True)
-        record |= {"generations": teachers, "weights": models.weights_hash(model)}
+        kind = compute.TRAIN if method.coefficient is None else compute.DISTIL
+        record |= {
+            "generations": teachers,
+            "weights": models.weights_hash(model),
+            "tflop": round(compute.tflop(model, int(log["tokens"].iloc[-1]), kind), 4),
+        }
         model.save_pretrained(out)
         tokenizer.save_pretrained(out)
-        log = pd.concat(logs, ignore_index=True)
-        log["step"] = range(1, len(log) + 1)  # one row per optimiser step, through all phases
         write_text(out / "training_log.csv", log.to_csv(index=False, lineterminator="\n"))
     return log
 
@@ -266,15 +272,24 @@ def evaluate_system(params, method, seed):
     """
     import torch
 
-    from ..training import models
+    from ..training import compute, models
 
     use_threads(params)
     folder = layout.reader_folder(params) if method == layout.ZERO_SHOT else layout.student_folder(params, method, seed)
     model, tokenizer = models.load_reader(folder)
     model.to("cuda" if torch.cuda.is_available() else "cpu")  # as `Trainer` does for the trainings
     sets = {name: (roles.metric_of(name), roles.read_evaluation(params, name)) for name in params.data.evaluation_sets}
-    scores = evaluation.evaluate_reader(model, tokenizer, sets, features=params.features, evaluation=params.evaluation)
-    evaluation.write_scores(layout.scores_file(params, layout.system_name(method, seed)), scores)
+    path = layout.scores_file(params, layout.system_name(method, seed))
+    record_path = layout.scores_record(params, layout.system_name(method, seed))
+    with (
+        recorded(record_path, inputs=[folder / "run.json"]) as record,
+        compute.tokens_read(model) as tokens,
+    ):
+        scores = evaluation.evaluate_reader(
+            model, tokenizer, sets, features=params.features, evaluation=params.evaluation, bf16=bf16(params)
+        )
+        evaluation.write_scores(path, scores)
+        record["tflop"] = round(compute.tflop(model, tokens[0], compute.READ), 4)
     return scores
 
 

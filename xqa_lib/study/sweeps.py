@@ -17,7 +17,7 @@ import json
 import math
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -25,80 +25,26 @@ import torch
 
 from .. import sampling
 from ..data import label_noise, roles
-from ..decoding import best_answers
 from ..errors import DataError
-from ..features import encode_pairs
-from ..metrics import best_metric
-from ..reading import predict
+from ..reading import evaluation
 from ..reading.evaluation import KEY
 from ..running.files import atomic_folder, write_json, write_text
 from ..running.run_record import recorded
-from ..training import checkpoints, dataset, distillation, models, parallel_view
+from ..training import checkpoints, compute, dataset, distillation, models, parallel_view
 from . import experiments, layout, samples, stages
-from .run_results import COLUMNS, OTHER_COLUMNS, RANKS, folder, read_group  # noqa: F401  (read_group: for notebooks)
+from .run_results import COLUMNS, OTHER_COLUMNS, folder, read_group  # noqa: F401  (read_group: for notebooks)
 
 
-@dataclass(frozen=True)
-class Questions:
-    """The questions of a set that settings are scored on, as windows: made once, read by every student."""
+def sample_questions(params, name):
+    """The examples of a set that settings are scored on: `sweeps.evaluation_questions` of each language pair.
 
-    examples: list
-    windows: object  # features.Windows
-    metric: str
-
-
-def sample_questions(params, tokenizer, name):
-    """`Questions` of a set: `sweeps.evaluation_questions` per language pair, the same for every setting and seed.
-
-    Each pair draws its own, so that few questions per pair are many ids in all: ids are what the tests resample.
+    They are the same for every setting and seed, and among those that the study's systems are scored on.
     """
     pairs = {}
     for example in roles.read_evaluation(params, name):
         pairs.setdefault((example.question_lang, example.context_lang), []).append(example)
     most = params.sweeps.evaluation_questions
-    chosen = []
-    for pair, examples in pairs.items():
-        keys = {e.id: sampling.pseudo_random_key(params.data.seed, "sweeps", e.id, *pair) for e in examples}
-        kept = set(sorted(keys, key=keys.get)[: most or len(keys)])
-        chosen += [example for example in examples if example.id in kept]
-    windows = encode_pairs(
-        tokenizer,
-        [example.question for example in chosen],
-        [example.context for example in chosen],
-        max_length=params.features.max_length,
-        stride=params.features.stride,
-        max_question_length=params.features.max_question_length,
-    )
-    return Questions(chosen, windows, roles.metric_of(name))
-
-
-def score(model, questions, *, evaluation):
-    """Scores of a model on `Questions`: DataFrame `KEY`, em, f1, rank.
-
-    `rank` is the place among the ten best answers of the first that matches exactly, from 1; 0 if none does.
-    """
-    start, end = predict.window_logits(model, questions.windows, batch_size=evaluation.batch_size, bf16=evaluation.bf16)
-    contexts = [example.context for example in questions.examples]
-    found = best_answers(
-        questions.windows,
-        start,
-        end,
-        contexts,
-        n_best=max(RANKS, evaluation.n_best),
-        max_answer_tokens=evaluation.max_answer_tokens,
-    )
-    measure = best_metric(questions.metric)
-    rows = []
-    for example, answers in zip(questions.examples, found, strict=True):
-        gold = [answer.text for answer in example.answers]
-        scores = [
-            measure(answer.text, gold, example.context_lang) if answer.text.strip() else (0.0, 0.0)
-            for answer in answers[:RANKS]
-        ]
-        em, f1 = scores[0] if scores else (0.0, 0.0)
-        rank = next((place for place, (exact, _) in enumerate(scores, 1) if exact == 1), 0)
-        rows.append((example.id, example.question_lang, example.context_lang, em, f1, rank))
-    return pd.DataFrame(rows, columns=[*KEY, "em", "f1", "rank"])
+    return [example for examples in pairs.values() for example in roles.some(examples, most, params.data.seed)]
 
 
 def chosen_ids(parallel, count, seed):
@@ -222,7 +168,13 @@ class Trainer:
             model = self._fresh(setting)
             log = self._run(model, setting, examples, optimisation, setting.generations, **options)
         log["step"] = range(1, len(log) + 1)
-        facts |= {"steps": len(log), "weights": models.weights_hash(model)}
+        kind = compute.TRAIN if setting.method.coefficient is None else compute.DISTIL
+        tokens = int(log["tokens"].diff().clip(lower=0).fillna(log["tokens"]).sum())  # a born-again student counts anew
+        facts |= {
+            "steps": len(log),
+            "weights": models.weights_hash(model),
+            "tflop": compute.tflop(model, tokens, kind),
+        }
         return model, log, facts
 
     def _fresh(self, setting):
@@ -256,6 +208,8 @@ class Trainer:
             generations=generations,
             seed=self.seed,
             output_dir=self.scratch,
+            bf16=stages.bf16(self.params),
+            frozen=self.params.encoder.frozen,
             **options,
         )
         return pd.DataFrame(log)
@@ -296,7 +250,8 @@ def run_group(params, group, seed):
     stages.use_threads(params)
     reader, tokenizer = models.load_reader(layout.reader_folder(params))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    questions = {name: sample_questions(params, tokenizer, name) for name in params.data.evaluation_sets}
+    bf16 = stages.bf16(params)
+    questions = {name: sample_questions(params, name) for name in params.data.evaluation_sets}
     selectable = {key for found in experiments.selectable(params).values() for key in found}
     parallel = roles.read_parallel(params)
     inputs = [layout.reader_folder(params) / "run.json"]
@@ -310,7 +265,7 @@ def run_group(params, group, seed):
         finished = kept.phase("finished", _decides(params, reader, parallel, questions, seed)).folder
         scores, others, logs, record["settings"] = [], [], [], {}
         if first:
-            found, other = _scores(reader.to(device), questions, params, every_set=True)
+            found, other = _own_scores(params, layout.ZERO_SHOT, questions)
             scores.append(found.assign(setting=layout.ZERO_SHOT))
             others.append(other.assign(setting=layout.ZERO_SHOT))
         table = start_distribution(params, reader.to("cpu"), tokenizer, parallel, seed)
@@ -320,8 +275,24 @@ def run_group(params, group, seed):
 
             def make(key=key, setting=setting, every_set=every_set):
                 begun = time.perf_counter()
-                model, log, facts = _student(params, own[key], seed) if key in own else trainer.train(setting)
-                found, other = _scores(model.to(device), questions, params, every_set=every_set)
+                if key in own:
+                    log, facts = _student(params, own[key], seed)
+                    found, other = _own_scores(params, layout.system_name(own[key], seed), questions)
+                else:
+                    model, log, facts = trainer.train(setting)
+                    sets = list(questions) if every_set else list(questions)[:1]
+                    with compute.tokens_read(model) as tokens:
+                        found, other = _scores(
+                            evaluation.evaluate_reader(
+                                model.to(device),
+                                tokenizer,
+                                {name: (roles.metric_of(name), questions[name]) for name in sets},
+                                features=params.features,
+                                evaluation=params.evaluation,
+                                bf16=bf16,
+                            )
+                        )
+                    facts["tflop"] = round(facts["tflop"] + compute.tflop(model, tokens[0], compute.READ), 4)
                 facts = {**facts, "minutes": round((time.perf_counter() - begun) / 60, 4)}
                 return {"scores": found, "other-sets": other, "log": log}, facts
 
@@ -346,46 +317,55 @@ def run_group(params, group, seed):
     )
 
 
-def _scores(model, questions, params, *, every_set):
-    """(scores on the development set, scores on the other sets with a column set); the second empty unless asked for.
+def _scores(table):
+    """(development set, other sets) of a table of `evaluation.score` in which the development set comes first."""
+    development = table["set"] == table["set"].iloc[0]
+    other = [column for column in OTHER_COLUMNS if column != "setting"]
+    return table.loc[development, [*KEY, "em", "f1", "rank"]], table.loc[~development, other]
 
-    Args:
-        questions: name of the set -> `Questions`, the development set first.
-    """
-    found = {
-        name: score(model, sample, evaluation=params.evaluation)
-        for name, sample in (questions.items() if every_set else list(questions.items())[:1])
-    }
-    development, *others = found
-    columns = [column for column in OTHER_COLUMNS if column != "setting"]
-    tables = [found[name].assign(set=name)[columns] for name in others]
-    return found[development], pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+
+def _own_scores(params, system, questions):
+    """`_scores` of one of the study's own systems, which has been scored on these questions, too."""
+    table = evaluation.read_scores(layout.scores_file(params, system))
+    asked = pd.MultiIndex.from_tuples(
+        (name, e.id, e.question_lang, e.context_lang) for name, examples in questions.items() for e in examples
+    )
+    return _scores(table.set_index(["set", *KEY]).loc[asked].rename_axis(["set", *KEY]).reset_index())
 
 
 def _student(params, method, seed):
-    """(model, log, facts) of one of the study's own students."""
+    """(log, facts) of one of the study's own students."""
     source = layout.student_folder(params, method, seed)
-    model, _ = models.load_reader(source)
     log = pd.read_csv(source / "training_log.csv")
-    phases = json.loads((source / "run.json").read_text(encoding="utf-8"))["phases"]
+    record = json.loads((source / "run.json").read_text(encoding="utf-8"))
     facts = {
         "student": method,
-        "examples": phases["training"]["examples"],
+        "examples": record["examples"],
         "corrupted": 0,
         "ids": len(samples.aligned_ids(roles.read_parallel(params))),
         "steps": len(log),
+        "weights": record["weights"],
     }
-    return model, log, facts
+    return log, facts
 
 
 def _decides(params, reader, parallel, questions, seed):
     """What decides the result of a setting, beside the setting: facts for `checkpoints.fingerprint`."""
-    code = ("decoding", "metrics", "sampling", "data/label_noise", "reading/predict", "study/samples", "study/sweeps")
+    code = (
+        "decoding",
+        "metrics",
+        "sampling",
+        "data/label_noise",
+        "reading/evaluation",
+        "reading/predict",
+        "study/samples",
+        "study/sweeps",
+    )
     return {
         "params": {name: value for name, value in params.as_dict().items() if name not in ("sweeps", "paths")},
         "reader": models.weights_hash(reader),
         "parallel": checkpoints.data_hash(sorted(parallel.items())),
-        "questions": {name: checkpoints.data_hash(sample.examples) for name, sample in questions.items()},
+        "questions": {name: checkpoints.data_hash(sample) for name, sample in questions.items()},
         "seed": seed,
         "code": checkpoints.code_hashes(code),
     }

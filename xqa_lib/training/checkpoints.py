@@ -42,7 +42,7 @@ KEPT = 2  # the last one, and the one before in case it is damaged
 CODE = (
     *("coefficients", "features", "losses"),
     *("training/batching", "training/cpu_linear", "training/dataset", "training/distillation", "training/models"),
-    *("training/parallel_view", "training/pretraining", "training/processes", "training/stored_features"),
+    *("training/parallel_view", "training/processes", "training/stored_features"),
     *("training/teacher_logits", "training/trainer"),
 )
 MANIFEST = "manifest.json"

@@ -15,7 +15,7 @@ from ..running.progress import show_progress
 from . import parallel_view
 from .checkpoints import data_hash
 from .dataset import PadToBatch, training_features
-from .models import refuse_long_windows, weights_hash
+from .models import freeze_word_embeddings, refuse_long_windows, weights_hash
 from .processes import count
 from .trainer import DistillationTrainer
 
@@ -38,6 +38,8 @@ def train_reader(
     generations,
     seed,
     output_dir,
+    bf16=False,
+    frozen=False,
     steps=None,
     first_teacher=None,
     teacher_questions=None,
@@ -55,6 +57,8 @@ def train_reader(
         generations: number of teachers; must divide `optimisation.epochs`.
         seed: of dropout and of the order of the examples.
         output_dir: the trainer's scratch folder.
+        bf16: autocast to bfloat16.
+        frozen: the word embeddings are not trained.
         steps: optimiser steps, shared out among the generations, in place of `optimisation.epochs`.
         first_teacher: model that teaches generation 1; None: a copy of `model` as it starts.
         teacher_questions: the question that the teacher reads for each example; None: what the student reads.
@@ -65,7 +69,8 @@ def train_reader(
 
     Returns:
         (log, generations): a list of one dict per optimiser step (step, epoch, generation, loss, ce, kl, coefficient,
-        learning_rate, grad_norm), and `DistillationTrainer.generations`.
+        learning_rate, grad_norm, tokens: real ones that the student has read so far), and
+        `DistillationTrainer.generations`.
 
     Raises:
         DataError: no examples, windows longer than the model, a loss or gradient that is no number.
@@ -75,6 +80,8 @@ def train_reader(
     if not examples:
         raise DataError("no training examples; is the sampled set empty?")
     refuse_long_windows(model, features.max_length)
+    if frozen:
+        freeze_word_embeddings(model)
     if steps is None and optimisation.epochs % generations:
         raise ValueError(f"{optimisation.epochs} epochs cannot be shared out among {generations} generations")
     if steps is not None and steps < generations:
@@ -94,16 +101,17 @@ def train_reader(
         weight_decay=0.0,
         adam_beta2=optimisation.beta2,
         max_grad_norm=1.0,
-        bf16=optimisation.bf16,
+        bf16=bf16,
         logging_steps=1,
         logging_nan_inf_filter=False,
+        include_num_input_tokens_seen="non_padding",
         save_strategy="no",
         report_to="none",
         remove_unused_columns=False,
         seed=seed,
         dataloader_pin_memory=False,
         # a CPU must be asked for, for bfloat16 as for several processes; a GPU is found by itself
-        use_cpu=(optimisation.bf16 or count() > 1) and not torch.cuda.is_available(),
+        use_cpu=(bf16 or count() > 1) and not torch.cuda.is_available(),
         disable_tqdm=True,
     )
     data = training_features(tokenizer, examples, features, folder=features_folder)
@@ -124,6 +132,8 @@ def train_reader(
             "first_teacher": first_teacher and weights_hash(first_teacher),
             "teacher_questions": teacher_questions and data_hash(teacher_questions),
             # where logits lie changes nothing
+            "bf16": bf16,
+            "frozen": frozen,
             "options": {name: value for name, value in options.items() if name != "logits_folder"},
             "threads": torch.get_num_threads(),
             "processes": count(),
@@ -150,4 +160,7 @@ def train_reader(
     # Under bf16 Accelerate leaves an autocast around the model, which would decide how everyone reads with it.
     for name in ("forward", "_original_forward"):
         vars(model).pop(name, None)
-    return [entry for entry in trainer.state.log_history if "loss" in entry], trainer.generations
+    log = [entry for entry in trainer.state.log_history if "loss" in entry]
+    return [
+        {{"num_input_tokens_seen": "tokens"}.get(name, name): value for name, value in entry.items()} for entry in log
+    ], trainer.generations

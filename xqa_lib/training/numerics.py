@@ -1,4 +1,4 @@
-"""Numbers of a training that went wrong: it is stopped with the step, the batch and the likely cause."""
+"""What kind of numbers a training uses; where they go wrong it is stopped with step, batch and likely cause."""
 
 import math
 
@@ -8,6 +8,13 @@ from ..errors import DataError
 
 NO_GRADIENT = 1e-12  # gradient norm below which nothing is learnt
 PATIENCE = 10  # optimiser steps in a row without gradient
+
+
+def native_bfloat16():
+    """Has the processor, or the GPU if there is one, matrix products in bfloat16? Elsewhere they are slow."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_capability() >= (8, 0)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def refuse_bad_loss(loss, parts, *, step, ids, learning_rate):
@@ -55,7 +62,7 @@ class Vanishing:
         if not math.isfinite(norm):
             raise DataError(
                 f"step {step}: the gradient's norm is {norm}, and so are the weights now; likely cause: the training "
-                "diverged: lower the learning rate, warm it up, or turn bf16 off"
+                "diverged: lower the learning rate, warm it up, or set precision to float32"
             )
         self.in_a_row = self.in_a_row + 1 if norm < NO_GRADIENT else 0
         if self.in_a_row >= PATIENCE:

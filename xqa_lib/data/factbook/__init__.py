@@ -1,6 +1,6 @@
 """factbook: a parallel extractive-QA corpus that the project generates itself, in 17 languages (see `corpus`)."""
 
-from .corpus import SPLITS, cross_lingual, examples_of, generate, monolingual_text, type_guess_baseline
+from .corpus import SPLITS, cross_lingual, examples_of, generate, type_guess_baseline
 from .language_files import available_languages, language_problems, load_language
 from .review import show_languages
 
@@ -12,7 +12,6 @@ __all__ = [
     "generate",
     "language_problems",
     "load_language",
-    "monolingual_text",
     "show_languages",
     "type_guess_baseline",
 ]

@@ -18,14 +18,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ...errors import DataError
-from ...languages import LANGUAGES
 from ..squad_format import Answer, Example
 from .language_files import FINALS, GROUPS, LEXICON, QUANTITIES, RELATIONS, SYLLABLES, WORDINGS, load_language
 
 # ---------------------------------------------------------------------------------------------- invented facts
 
 
-SPLITS = ("text", "train", "parallel", "development", "test", "zero_shot")
+SPLITS = ("train", "parallel", "development", "test", "zero_shot")
 # What a paragraph of an entity type states: (weight, groups). Only whole groups, so that at least two answers share a
 # kind, 5 to 9 facts in all. Few groups and many facts keep the guess by answer type low (`type_guess_baseline`); groups
 # whose numbers can be told apart by size (population, pages) are rarer where there is a choice.
@@ -112,13 +111,13 @@ class _Stream:
 
 
 def split_of(syllables):
-    """The split that may use a name word with these syllables (its final does not count): SHA-256 modulo 6."""
+    """The split that may use a name word with these syllables (its final does not count): SHA-256 modulo 5."""
     digest = hashlib.sha256("".join(syllables).encode()).digest()
     return SPLITS[int.from_bytes(digest[:8], "big") % len(SPLITS)]
 
 
-def _draw_word(stream, counts, split, language, taken):
-    """A new name word, as (syllables, final), of this split (and language, in split "text").
+def _draw_word(stream, counts, split, taken):
+    """A new name word, as (syllables, final), of this split.
 
     `taken` holds the folded syllables of the paragraph's other words; the new one neither contains nor is contained.
     """
@@ -126,12 +125,6 @@ def _draw_word(stream, counts, split, language, taken):
         # One syllable more after every 100 failures, so that the names never run out.
         count = stream.between(*counts) + attempt // 100
         syllables = [stream.choice(SYLLABLES) for _ in range(count)]
-        if language is not None:
-            # In "text" every language has its own share of the names, so that entities differ: the last syllable is
-            # drawn from those that the syllables before it leave to the language.
-            digest = hashlib.sha256("".join(syllables[:-1]).encode()).digest()
-            share = (list(LANGUAGES).index(language) + digest[0]) % len(LANGUAGES)
-            syllables[-1] = stream.choice(SYLLABLES[share :: len(LANGUAGES)])
         if split_of(syllables) != split:
             continue
         plain, final = "".join(syllables), stream.choice(("", "", "", *FINALS))
@@ -141,10 +134,10 @@ def _draw_word(stream, counts, split, language, taken):
             return tuple(syllables), final
 
 
-def _draw_name(stream, kind, split, language, taken):
+def _draw_name(stream, kind, split, taken):
     """A name as a tuple of words: given and family name of a person, else one word."""
     parts = ("given", "family") if kind == "person" else (kind,)
-    return tuple(_draw_word(stream, SYLLABLE_COUNTS.get(part, (3, 3)), split, language, taken) for part in parts)
+    return tuple(_draw_word(stream, SYLLABLE_COUNTS.get(part, (3, 3)), split, taken) for part in parts)
 
 
 def _draw_number(stream, low, high):
@@ -155,7 +148,7 @@ def _draw_number(stream, low, high):
             return number
 
 
-def _draw_values(stream, entity, kinds, split, language, taken):
+def _draw_values(stream, entity, kinds, split, taken):
     """Relation -> value for all relations of the kinds; values of one kind are distinct.
 
     A value is a name (tuple of words), a number, a date (year, month, day) or the key of a word, by kind.
@@ -168,7 +161,7 @@ def _draw_values(stream, entity, kinds, split, language, taken):
             continue
         for relation in relations:
             if kind in ("place", "person"):
-                values[relation] = _draw_name(stream, kind, split, language, taken)
+                values[relation] = _draw_name(stream, kind, split, taken)
             elif kind == "date":
                 *first, low, high = DATE_RANGES[relation]
                 start = values[first[0]][0] if first else 0
@@ -191,33 +184,29 @@ class _Drawn:
     subject: tuple
     relations: tuple[str, ...]
     values: Mapping[str, object]
-    introduced: bool = True  # does a sentence present the subject first?
 
 
-def _draw(*, paragraphs, seed, split, language=None, short=False):
+def _draw(*, paragraphs, seed, split):
     """Yield `paragraphs` `_Drawn`s with distinct subjects; the first n do not depend on how many are asked for."""
     used = set()
     for number in range(paragraphs):
-        stream = _Stream("facts", seed, split, language or "", number, *(["short"] if short else []))
+        stream = _Stream("facts", seed, split, number)
         entity = stream.weighted([(weight, name) for name, weight in ENTITY_WEIGHTS.items()])
-        kinds = (stream.choice(sorted(GROUPS[entity])),) if short else stream.weighted(PLANS[entity])
+        kinds = stream.weighted(PLANS[entity])
         taken = []
         for attempt in itertools.count():
             del taken[:]
             counts = SYLLABLE_COUNTS.get(entity, (3, 3))
             if entity == "person":
-                subject = _draw_name(stream, "person", split, language, taken)
+                subject = _draw_name(stream, "person", split, taken)
             else:
                 counts = (counts[0] + attempt // 50, counts[1] + attempt // 50)
-                subject = (_draw_word(stream, counts, split, language, taken),)
+                subject = (_draw_word(stream, counts, split, taken),)
             if subject not in used:
                 break
         used.add(subject)
-        values = _draw_values(stream, entity, kinds, split, language, taken)
-        relations = tuple(stream.shuffled(values))
-        if short:
-            relations = relations[:2]
-        yield _Drawn(split, number, entity, subject, relations, values, introduced=not short)
+        values = _draw_values(stream, entity, kinds, split, taken)
+        yield _Drawn(split, number, entity, subject, tuple(stream.shuffled(values)), values)
 
 
 # ---------------------------------------------------------------------------------------------- paragraphs
@@ -286,8 +275,8 @@ def _render(data, drawn, choose, asked):
     """
     subject = _spell(data, drawn.subject)
     introduction = choose(data.introductions[drawn.entity]).replace("{subject}", subject)
-    pieces = [introduction] if drawn.introduced else []
-    length = len(introduction) if drawn.introduced else -len(data.sentence_separator)
+    pieces = [introduction]
+    length = len(introduction)
     facts, questions = [], []
     for relation in drawn.relations:
         kind = RELATIONS[drawn.entity][relation]
@@ -317,7 +306,7 @@ def _render(data, drawn, choose, asked):
     return Paragraph(drawn.split, drawn.number, data.code, drawn.entity, subject, context, tuple(facts), examples)
 
 
-def generate(*, paragraphs, languages, seed, split, wordings="training", questions_per_paragraph=None, short=False):
+def generate(*, paragraphs, languages, seed, split, wordings="training", questions_per_paragraph=None):
     """The same paragraphs and questions in every language.
 
     Facts depend on (seed, split, number of the paragraph) only, wordings on these and the language: other languages or
@@ -331,8 +320,6 @@ def generate(*, paragraphs, languages, seed, split, wordings="training", questio
         split: one of SPLITS.
         wordings: "training" draws from the first two wordings of every list, "evaluation" from all three.
         questions_per_paragraph: at most so many questions, the same ones in all languages; None for all.
-        short: paragraphs of two facts of one kind and nothing else, instead of five to nine facts: the first part of a
-            curriculum, in which nothing but the words of question and statement tells the answer.
     Returns:
         dict language -> list of `Paragraph`, in the order of `languages`.
     Raises:
@@ -346,7 +333,7 @@ def generate(*, paragraphs, languages, seed, split, wordings="training", questio
     count = _wording_count(wordings)
     data = {loaded.code: loaded for loaded in map(load_language, languages)}
     found = {language: [] for language in data}
-    for drawn in _draw(paragraphs=paragraphs, seed=seed, split=split, short=short):
+    for drawn in _draw(paragraphs=paragraphs, seed=seed, split=split):
         key = (seed, split, drawn.number)
         asked = _Stream("questions", *key).shuffled(drawn.relations)[:questions_per_paragraph]
         for language in data:
@@ -394,27 +381,6 @@ def cross_lingual(examples_by_language, question_lang, context_lang):
             f"of them (first: {different[0]}); generate both with the same arguments"
         )
     return [replace(example, question=questions[example.id], question_lang=question_lang) for example in contexts]
-
-
-def monolingual_text(language, *, paragraphs, seed, with_questions=True):
-    """Paragraphs for pre-training: one string each, training wordings, no parallel text.
-
-    The names are those of split "text", of which every language has its own share, so that no entity is in two
-    languages and none is in a question answering split.
-
-    Args:
-        with_questions: put a question of the paragraph (no answer) and a space before about half of the paragraphs, so
-            that the words of questions are seen in pre-training.
-    """
-    data = load_language(language)
-    lines = []
-    for drawn in _draw(paragraphs=paragraphs, seed=seed, split="text", language=data.code):
-        stream = _Stream("text", seed, drawn.number, data.code)
-        paragraph = _render(data, drawn, _chooser(stream, WORDINGS - 1), drawn.relations)
-        question = stream.choice(paragraph.examples).question
-        ask = with_questions and stream.below(2)
-        lines.append(f"{question} {paragraph.context}" if ask else paragraph.context)
-    return lines
 
 
 def type_guess_baseline(examples, *, by_size=False):

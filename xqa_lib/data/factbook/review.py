@@ -52,8 +52,8 @@ def _review(data, seed, paragraphs):
     found = []
     for entity in RELATIONS:
         stream, taken = _Stream("sample", seed, entity), []
-        subject = _draw_name(stream, entity, "test", None, taken)
-        values = _draw_values(stream, entity, GROUPS[entity], "test", None, taken)
+        subject = _draw_name(stream, entity, "test", taken)
+        values = _draw_values(stream, entity, GROUPS[entity], "test", taken)
         drawn = _Drawn("test", 0, entity, subject, tuple(RELATIONS[entity]), values)
         for index in range(WORDINGS):
             paragraph = _render(data, drawn, operator.itemgetter(index), drawn.relations)
