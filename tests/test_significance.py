@@ -49,6 +49,14 @@ def test_wilcoxon_leaves_equal_scores_out():
     assert result.difference == pytest.approx(1 / 8)
 
 
+@pytest.mark.parametrize("equal", [0, 1, 11, 60])
+@pytest.mark.parametrize("gains", [[0.1, 0.2, 0.3], [0.2, 0.2, 0.2]])
+def test_wilcoxon_is_exact_for_few_that_differ(gains, equal):
+    # of the 8 sign patterns two are as extreme, whatever the number of equal scores: p = 2 / 8
+    result = paired_wilcoxon(series(gains + [0.5] * equal), series([0.0] * 3 + [0.5] * equal))
+    assert (result.n, result.n_nonzero, result.p_value) == (3 + equal, 3, 0.25)
+
+
 def test_wilcoxon_ties_differences_that_are_equal_but_for_rounding():
     # as floats 0.3 - 0.1 < 0.2 < 0.8 - 0.6, but all are one fifth: ranks 2 2 2, where unrounded the last had rank 3
     assert 0.3 - 0.1 < 0.2 < 0.8 - 0.6
