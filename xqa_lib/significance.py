@@ -92,6 +92,18 @@ class Effect:
         """The interval rules out every effect that is larger than this, in either direction."""
         return max(abs(self.low), abs(self.high))
 
+    def in_points(self):
+        """The row of a table, of scores in 0..1: n, n_ids, n_pairs, seeds; difference, low, high, ruled_out and
+        standard_error in points (0..100); degrees_of_freedom, p."""
+        return {
+            **{name: getattr(self, name) for name in ("n", "n_ids", "n_pairs", "seeds")},
+            **{
+                name: 100 * getattr(self, name) for name in ("difference", "low", "high", "ruled_out", "standard_error")
+            },
+            "degrees_of_freedom": self.degrees_of_freedom,
+            "p": self.p_value,
+        }
+
 
 def _examples(keys, most=3):
     """A few keys for a message: "('q1', 'en', 'de'), ... " and how many more there are."""
@@ -571,17 +583,7 @@ def compare_systems(scores, baseline, *, value="f1", by=None, seed=0, resamples=
                         **({} if by is None else {by: language}),
                         "system": system,
                         "baseline": baseline,
-                        "n": effect.n,
-                        "n_ids": effect.n_ids,
-                        "n_pairs": effect.n_pairs,
-                        "seeds": effect.seeds,
-                        "difference": 100 * effect.difference,
-                        "low": 100 * effect.low,
-                        "high": 100 * effect.high,
-                        "ruled_out": 100 * effect.ruled_out,
-                        "standard_error": 100 * effect.standard_error,
-                        "degrees_of_freedom": effect.degrees_of_freedom,
-                        "p": effect.p_value,
+                        **effect.in_points(),
                         "p_wilcoxon": _wilcoxon(subset.mean(axis=1).round(_DECIMALS)).p_value,
                     }
                 )
