@@ -93,8 +93,12 @@ class Effect:
         return max(abs(self.low), abs(self.high))
 
     def in_points(self):
-        """The row of a table, of scores in 0..1: n, n_ids, n_pairs, seeds; difference, low, high, ruled_out and
-        standard_error in points (0..100); degrees_of_freedom, p."""
+        """The row of a table, from scores in 0..1.
+
+        Returns:
+            dict n, n_ids, n_pairs, seeds; difference, low, high, ruled_out, standard_error (points, 0..100);
+            degrees_of_freedom, p.
+        """
         return {
             **{name: getattr(self, name) for name in ("n", "n_ids", "n_pairs", "seeds")},
             **{
@@ -378,8 +382,8 @@ def seed_and_id_test(scores_a, scores_b, *, resamples=10_000, confidence=0.95, s
     Satterthwaite's formula (1946, Biometrics Bulletin 2). p-value and interval are both read from it.
 
     What one seed does on one question alone enters both parts, so that the interval is too wide rather than too narrow
-    (as in Owen 2007, Annals of Applied Statistics 1). Of simulated intervals, 93 to 98% covered the truth, with 3 to 8
-    seeds and any ratio of the two parts.
+    (as in Owen 2007, Annals of Applied Statistics 1). Of simulated 95% intervals, 93 to 98% covered the truth (normal
+    effects, 3 to 8 seeds, 40 and 80 ids, any ratio of the two parts).
 
     Args:
         scores_a, scores_b: mappings of seed -> Series as for `paired_wilcoxon`, with the levels named. Both have the
