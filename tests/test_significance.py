@@ -6,9 +6,19 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from xqa_lib.errors import DataError
-from xqa_lib.significance import KEY, Comparison, compare_systems, holm, paired_bootstrap, paired_wilcoxon
+from xqa_lib.significance import (
+    KEY,
+    Comparison,
+    compare_systems,
+    equivalence_p_value,
+    holm,
+    paired_bootstrap,
+    paired_wilcoxon,
+    seed_and_id_test,
+)
 
 
 def series(values, *, ids=None, question="en", context="en", names=KEY):
@@ -47,6 +57,14 @@ def test_wilcoxon_leaves_equal_scores_out():
     assert (result.n, result.n_nonzero, result.statistic) == (8, 5, 0.0)
     assert result.p_value == pytest.approx(2 / 32)
     assert result.difference == pytest.approx(1 / 8)
+
+
+@pytest.mark.parametrize("equal", [0, 1, 11, 60])
+@pytest.mark.parametrize("gains", [[0.1, 0.2, 0.3], [0.2, 0.2, 0.2]])
+def test_wilcoxon_is_exact_for_few_that_differ(gains, equal):
+    # of the 8 sign patterns two are as extreme, whatever the number of equal scores: p = 2 / 8
+    result = paired_wilcoxon(series(gains + [0.5] * equal), series([0.0] * 3 + [0.5] * equal))
+    assert (result.n, result.n_nonzero, result.p_value) == (3 + equal, 3, 0.25)
 
 
 def test_wilcoxon_ties_differences_that_are_equal_but_for_rounding():
@@ -253,6 +271,238 @@ def test_clusters_of_unequal_size_weigh_by_their_scores():
     assert result.p_value == pytest.approx(0.5, abs=0.03)
 
 
+# Seeds and ids
+
+
+def runs(*values, keys=None):
+    """{seed: scores} of seeds 1, 2, ..., one list of values each; ids q0, q1, ... in one language pair unless given."""
+    if keys is None:
+        return {seed: series(scores) for seed, scores in enumerate(values, 1)}
+    index = pd.MultiIndex.from_tuples(keys, names=KEY)
+    return {seed: pd.Series(scores, index) for seed, scores in enumerate(values, 1)}
+
+
+def zeros(scores):
+    return {seed: 0 * values for seed, values in scores.items()}
+
+
+def test_seeds_and_ids_by_hand():
+    scores = runs([0.1, 0.3], [0.5, 0.7])
+    result = seed_and_id_test(scores, zeros(scores), resamples=100_000)
+    # seeds: differences .2 and .6, variance .08, over two .04; ids: .3 and .5, variance .02, over two .01
+    assert (result.n, result.n_ids, result.n_pairs, result.seeds, result.confidence) == (2, 2, 1, 2, 0.95)
+    assert result.difference == pytest.approx(0.4)
+    assert result.standard_error == pytest.approx(math.sqrt(0.05), rel=0.005)
+    degrees = 0.05**2 / (0.04**2 / 1 + 0.01**2 / 1)
+    assert result.degrees_of_freedom == pytest.approx(degrees, rel=0.01)
+    assert result.p_value == pytest.approx(2 * stats.t.sf(0.4 / math.sqrt(0.05), degrees), rel=0.01)
+    half = stats.t.ppf(0.975, degrees) * math.sqrt(0.05)
+    assert (result.low, result.high) == pytest.approx((0.4 - half, 0.4 + half), rel=0.01)
+    assert result.ruled_out == result.high
+    opposite = seed_and_id_test(zeros(scores), scores, resamples=100_000)
+    assert (opposite.p_value, opposite.ruled_out) == pytest.approx((result.p_value, result.ruled_out), rel=0.01)
+
+
+def test_one_seed_is_a_test_over_ids():
+    values = np.random.default_rng(6).normal(0.1, 0.3, 50)
+    scores = runs(values)
+    result = seed_and_id_test(scores, zeros(scores), resamples=50_000)
+    expected = stats.ttest_1samp(values, 0)
+    assert (result.seeds, result.degrees_of_freedom) == (1, pytest.approx(49))
+    assert result.p_value == pytest.approx(expected.pvalue, rel=0.05)
+    assert (result.low, result.high) == pytest.approx(tuple(expected.confidence_interval()), abs=0.002)
+
+
+def test_seeds_alone_are_a_t_test():
+    # all ids alike, so that nothing varies but seeds: +1.4, -0.2, -0.6
+    scores = runs([1.4] * 9, [-0.2] * 9, [-0.6] * 9)
+    result = seed_and_id_test(scores, zeros(scores), resamples=50)
+    expected = stats.ttest_1samp([1.4, -0.2, -0.6], 0)
+    assert result.degrees_of_freedom == pytest.approx(2)
+    assert result.p_value == pytest.approx(expected.pvalue)
+    assert (result.low, result.high) == pytest.approx(tuple(expected.confidence_interval()))
+
+
+def test_seeds_are_paired():
+    base = runs([0.1, 0.3, 0.2], [0.5, 0.4, 0.7])
+    better = {seed: values + 0.1 for seed, values in base.items()}
+    result = seed_and_id_test(better, dict(reversed(base.items())))
+    assert (result.low, result.high, result.p_value) == pytest.approx((0.1, 0.1, 0))
+    swapped = seed_and_id_test(better, {1: base[2], 2: base[1]})
+    assert swapped.high - swapped.low > 1
+
+
+def test_a_single_run_is_compared_with_each_seed():
+    scores, single = runs([0.1, 0.3, 0.6], [0.5, 0.7, 0.1]), {0: series([0.2, 0.1, 0.4])}
+    result = seed_and_id_test(scores, single)
+    assert result == seed_and_id_test(scores, dict.fromkeys(scores, single[0]))
+    assert result.seeds == 2
+    assert seed_and_id_test(single, scores).difference == -result.difference
+
+
+def test_equal_scores():
+    result = seed_and_id_test(runs([0.5, 1.0, 0.1 + 0.2], [1, 1, 1]), runs([0.5, 1.0, 0.3], [1, 1, 1]), resamples=50)
+    assert (result.difference, result.p_value, result.low, result.high, result.ruled_out) == (0, 1, 0, 0, 0)
+
+
+def test_differences_that_are_equal_everywhere():
+    # 0.3 - 0.2 and 0.8 - 0.7 differ in their last bits: rounding is no variance
+    result = seed_and_id_test(runs([0.3, 0.8, 0.1], [0.8, 0.3, 0.1]), runs([0.2, 0.7, 0.0], [0.7, 0.2, 0.0]))
+    assert (result.standard_error, result.p_value, result.degrees_of_freedom) == (0, 0, math.inf)
+    assert (result.low, result.high) == pytest.approx((0.1, 0.1))
+
+
+def test_language_pairs_weigh_alike():
+    keys = [("q0", "en", "en"), ("q1", "en", "en"), ("q2", "en", "en"), ("q0", "en", "de")]
+    scores = runs([0.0, 0.0, 0.0, 1.0], keys=keys)
+    result = seed_and_id_test(scores, zeros(scores))
+    assert (result.n, result.n_ids, result.n_pairs) == (4, 3, 2)
+    assert result.difference == 0.5  # the mean of the rows is 0.25
+
+
+def test_variance_over_ids_of_language_pairs_that_differ_in_size():
+    rng = np.random.default_rng(7)
+    shares = {("en", "en"): 1.0, ("en", "de"): 0.4, ("de", "en"): 0.6}
+    keys = [(f"q{i}", *pair) for i in range(300) for pair, share in shares.items() if rng.random() < share]
+    of_id = dict(zip((f"q{i}" for i in range(300)), rng.normal(0, 1, 300), strict=True))
+    values = np.array([of_id[key[0]] + len(key[1] + key[2]) + rng.normal(0, 0.5) for key in keys])
+    scores = runs(values, keys=keys)
+    result = seed_and_id_test(scores, zeros(scores), resamples=20_000)
+    # the mean of pair means by the delta method: each id's influence, squared and summed
+    table = scores[1].reset_index(name="value")
+    pair = table.groupby(["question_lang", "context_lang"])["value"]
+    influence = (table["value"] - pair.transform("mean")) / pair.transform("size") / len(shares)
+    variance = (influence.groupby(table["id"]).sum() ** 2).sum() * 300 / 299
+    assert result.standard_error == pytest.approx(math.sqrt(variance), rel=0.02)
+
+
+def test_copies_of_an_id_count_once():
+    values = np.random.default_rng(8).normal(0, 1, 60)
+    copies, alone = {0: many_pairs(values)}, {0: series(values)}
+    result, expected = (seed_and_id_test(scores, zeros(scores)) for scores in (copies, alone))
+    assert (result.n, result.n_ids, result.n_pairs) == (49 * 60, 60, 49)
+    assert (result.low, result.high, result.p_value) == pytest.approx((expected.low, expected.high, expected.p_value))
+
+
+def test_a_resample_without_a_language_pair():
+    # the pair en-de has one id of two: a quarter of the resamples lack it, and are the mean of the other pair
+    scores = runs([0.4, 0.0, 0.8], keys=[("q0", "en", "en"), ("q1", "en", "en"), ("q1", "en", "de")])
+    result = seed_and_id_test(scores, zeros(scores), resamples=100_000)
+    assert result.difference == 0.5
+    # q0 q0: .4; q0 q1 (half of them): (.2 + .8) / 2; q1 q1: (0 + .8) / 2
+    assert result.standard_error**2 == pytest.approx(2 * np.var([0.4, 0.5, 0.5, 0.4]), rel=0.02)
+
+
+@pytest.mark.parametrize("confidence", [0.95, 0.9])
+def test_p_value_and_interval_agree(confidence):
+    rng = np.random.default_rng(9)
+    outcomes = set()
+    for _ in range(150):
+        seeds, ids = rng.integers(1, 5), rng.integers(2, 12)
+        effect = rng.normal(0, 0.5) + rng.normal(0, rng.choice([0, 0.2]), (seeds, 1)) + rng.normal(0, 0.3, (seeds, ids))
+        scores = runs(*effect)
+        result = seed_and_id_test(scores, {0: 0 * scores[1]}, resamples=30, confidence=confidence)
+        significant = result.p_value < 1 - confidence
+        assert significant == (result.low > 0 or result.high < 0)
+        assert result.low < result.difference < result.high
+        outcomes.add(significant)
+    assert outcomes == {True, False}
+
+
+def test_interval_covers_the_truth_over_seeds_and_ids():
+    rng = np.random.default_rng(10)
+    keys = [(f"q{i}", "en", language) for i in range(40) for language in ("en", "de")]
+    zero = {0: runs(np.zeros(80), keys=keys)[1]}
+    covered = bootstrap_covered = 0
+    for _ in range(400):
+        # the truth is 0.2; the mean over 4 seeds varies by 0.05 around it, the mean over 40 ids by 0.05
+        ids = np.repeat(rng.normal(0, 0.3, 40), 2)
+        effect = 0.2 + rng.normal(0, 0.1, (4, 1)) + ids + rng.normal(0, 0.1, (4, 80))
+        scores = runs(*effect, keys=keys)
+        result = seed_and_id_test(scores, zero, resamples=300)
+        covered += result.low <= 0.2 <= result.high
+        mean = sum(scores.values()) / 4
+        alone = paired_bootstrap(mean, zero[0], resamples=300)
+        bootstrap_covered += alone.low <= 0.2 <= alone.high
+    assert 0.93 <= covered / 400 <= 0.97
+    assert bootstrap_covered / 400 < 0.87  # what it takes to count seeds
+
+
+def test_order_does_not_matter_and_the_seed_does():
+    rng = np.random.default_rng(11)
+    scores = runs(*rng.random((3, 20)))
+    result = seed_and_id_test(scores, zeros(scores), seed=5)
+    shuffled = {seed: values.sample(frac=1, random_state=seed) for seed, values in reversed(scores.items())}
+    assert seed_and_id_test(shuffled, zeros(scores), seed=5) == result
+    assert seed_and_id_test(scores, zeros(scores), seed=6).standard_error != result.standard_error
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "options", "error", "message"),
+    [
+        (ZERO, runs([0, 0]), {}, TypeError, "scores_a must map each seed to its Series of scores, got id "),
+        (runs([0, 0]), {}, {}, TypeError, "scores_b must map each seed to its Series of scores, got {}"),
+        (
+            runs([0, 0], [0, 0]),
+            runs([0, 0], [0, 0], [0, 0]),
+            {},
+            ValueError,
+            "both sides need the same seeds, or one of them a single run, found scores_a seeds 1, 2 and scores_b seeds "
+            "1, 2, 3; train and score the missing ones, or leave out the others",
+        ),
+        (
+            {1: series([0, 0]), 2: series([0, 0, 0])},
+            {1: series([0, 0]), 2: series([0, 0, 0])},
+            {},
+            ValueError,
+            "seed 2 scored other keys than seed 1: ('q2', 'en', 'en'); every seed must score the same questions and "
+            "language pairs",
+        ),
+        (runs([0, 0]), runs([0]), {}, ValueError, "scores_a and scores_b must have the same keys; 1 only in scores_a"),
+        (runs([0]), runs([0]), {}, ValueError, "the test needs more than one id to resample, found 1; use more"),
+        (
+            {1: series([0, 0], names=["q", "ql", "cl"])},
+            {1: series([0, 0], names=["q", "ql", "cl"])},
+            {},
+            ValueError,
+            "the index levels must be named id, question_lang, context_lang, found ['q', 'ql', 'cl']; rename them",
+        ),
+        (runs([0, 0]), runs([0, 0]), {"confidence": 95}, ValueError, "confidence must lie in (0, 1), got 95"),
+        (runs([0, 0]), runs([0, 0]), {"resamples": 0}, ValueError, "resamples must be an integer >= 1, got 0"),
+    ],
+)
+def test_seeds_and_ids_refuse(a, b, options, error, message):
+    with pytest.raises(error, match=f"^{re.escape(message)}"):
+        seed_and_id_test(a, b, **options)
+
+
+# Equivalence
+
+
+def test_equivalence_by_hand():
+    # the nearer margin is 0.8 = 2 standard errors away
+    assert equivalence_p_value(0.2, 0.4, 10, margin=1) == pytest.approx(stats.t.sf(2, 10))
+    assert equivalence_p_value(-0.2, 0.4, 10, margin=1) == pytest.approx(stats.t.sf(2, 10))
+    assert equivalence_p_value(1.0, 0.4, 10, margin=1) == 0.5
+    columns = pd.DataFrame({"d": [0.5, 1.5, 1.0], "error": [0.0] * 3, "degrees": [math.inf] * 3})
+    assert equivalence_p_value(*(columns[name] for name in columns), margin=1).tolist() == [0, 1, 1]
+    with pytest.raises(ValueError, match=r"^margin must be > 0, got -1$"):
+        equivalence_p_value(0.2, 0.4, 10, margin=-1)
+
+
+def test_equivalence_is_a_90_percent_interval_within_the_margin():
+    rng = np.random.default_rng(12)
+    outcomes = set()
+    for _ in range(100):
+        scores = runs(*(rng.normal(0, 0.3) + rng.normal(0, 0.05, (2, 1)) + rng.normal(0, 0.2, (2, 10))))
+        result = seed_and_id_test(scores, zeros(scores), resamples=50, confidence=0.9)
+        p_value = equivalence_p_value(result.difference, result.standard_error, result.degrees_of_freedom, margin=0.5)
+        equivalent = max(abs(result.low), abs(result.high)) < 0.5
+        assert (p_value < 0.05) == equivalent
+        outcomes.add(equivalent)
+    assert outcomes == {True, False}
+
+
 # Holm
 
 
@@ -319,38 +569,68 @@ def system_scores():
 def test_compare_systems_by_hand():
     table = compare_systems(long_table(system_scores()), "base", resamples=99)
     assert list(table.columns) == [
-        *("set", "task", "system", "baseline", "n", "n_ids", "seeds"),
-        *("difference", "low", "high", "p_bootstrap", "p_wilcoxon", "p_holm"),
+        *("set", "task", "system", "baseline", "n", "n_ids", "n_pairs", "seeds", "difference", "low", "high"),
+        *("ruled_out", "standard_error", "degrees_of_freedom", "p", "p_holm", "p_wilcoxon"),
     ]
     assert table["task"].tolist() == ["xlt", "gxlt_off_diagonal", "gxlt"]
-    assert table[["n", "n_ids", "seeds"]].to_numpy().tolist() == [[10, 5, 2], [10, 5, 2], [20, 5, 2]]
+    assert table[["n", "n_ids", "n_pairs", "seeds"]].to_numpy().tolist() == [
+        [10, 5, 2, 2],
+        [10, 5, 2, 2],
+        [20, 5, 4, 2],
+    ]
     assert table["difference"].to_numpy() == pytest.approx([10, -20, -5])
-    # all ids alike, so that resampling ids changes nothing
-    assert table["low"].to_numpy() == pytest.approx([10, -20, -5])
-    assert table["high"].to_numpy() == pytest.approx([10, -20, -5])
-    assert table["p_bootstrap"].to_numpy() == pytest.approx([0.02, 0.02, 0.02])
+    # All ids are alike and the two seeds lie 5 points on either side: variance (5**2 + 5**2) / 1 / 2, and one degree of
+    # freedom, of which the t distribution is Cauchy's
+    assert table["standard_error"].to_numpy() == pytest.approx([5, 5, 5])
+    assert table["degrees_of_freedom"].to_numpy() == pytest.approx([1, 1, 1])
+    p_values = [1 - 2 / math.pi * math.atan(t) for t in (2, 4, 1)]
+    assert table["p"].to_numpy() == pytest.approx(p_values)
+    assert table["p_holm"].to_numpy() == pytest.approx([2 * p_values[0], 3 * p_values[1], 2 * p_values[0]])
+    half = 5 * math.tan(0.95 * math.pi / 2)
+    assert table["low"].to_numpy() == pytest.approx([10 - half, -20 - half, -5 - half])
+    assert table["high"].to_numpy() == pytest.approx([10 + half, -20 + half, -5 + half])
+    assert table["ruled_out"].to_numpy() == pytest.approx([half + 10, half + 20, half + 5])
     # 10 differences of one sign: p = 2 / 2**10
     xlt, off_diagonal, gxlt = table["p_wilcoxon"]
     assert xlt == off_diagonal == pytest.approx(2 / 2**10)
     # Ranks 5.5 (ten times, sum 55) and 15.5: z = (55 - 105) / sqrt(20 * 21 * 41 / 24 - 2 * (10**3 - 10) / 48)
     assert gxlt == pytest.approx(math.erfc(50 / math.sqrt(676.25) / math.sqrt(2)))
-    assert table["p_holm"].to_numpy() == pytest.approx([3 * xlt, 3 * xlt, gxlt])
 
 
 def test_filters_before_it_tests():
     # tested on the whole set and read off for XLT, the difference would have the other sign
     table = compare_systems(long_table(system_scores()), "base", resamples=99).set_index("task")
-    assert table.loc["xlt", "low"] > 0 > table.loc["gxlt", "high"]
+    assert table.loc["xlt", "difference"] > 0 > table.loc["gxlt", "difference"]
 
 
-def test_seeds_are_averaged_not_counted():
-    one = long_table(system_scores())
-    copies = pd.concat([one.assign(seed=one["seed"] + shift) for shift in (0, 10, 20)])
-    columns = ["n", "difference", "low", "high", "p_bootstrap", "p_wilcoxon", "p_holm"]
-    expected = compare_systems(one, "base", resamples=99)
-    result = compare_systems(copies, "base", resamples=99)
-    pd.testing.assert_frame_equal(result[columns], expected[columns])
-    assert result["seeds"].tolist() == [6, 6, 6]
+def test_a_table_is_the_test_of_its_rows():
+    rng = np.random.default_rng(13)
+    keys = [key for key in KEYS if key != ("q3", "en", "de")]  # pairs of unequal size
+    scores = {(system, seed): {key: rng.random() for key in keys} for system in ("ce", "skd") for seed in (1, 2, 3)}
+    table = long_table(scores)
+    row = compare_systems(table, "ce", resamples=500, seed=4).set_index("task").loc["gxlt_off_diagonal"]
+    off = table[table["question_lang"] != table["context_lang"]]
+    by_seed = {
+        system: {seed: run.set_index(list(KEY))["f1"] for seed, run in part.groupby("seed")}
+        for system, part in off.groupby("system")
+    }
+    expected = seed_and_id_test(by_seed["skd"], by_seed["ce"], resamples=500, seed=4)
+    assert row[["n", "n_ids", "n_pairs", "seeds"]].tolist() == [9, 5, 2, 3]
+    measured = ["difference", "low", "high", "ruled_out", "standard_error"]
+    assert row[measured].tolist() == pytest.approx([100 * getattr(expected, name) for name in measured])
+    assert (row["p"], row["degrees_of_freedom"]) == pytest.approx((expected.p_value, expected.degrees_of_freedom))
+
+
+def test_more_seeds_of_the_same_spread_are_surer():
+    table = long_table(system_scores())
+    skd = table["system"] == "skd"
+    copies = [table[skd].assign(seed=table.loc[skd, "seed"] + shift) for shift in (0, 10, 20)]
+    more = compare_systems(pd.concat([table[~skd], *copies]), "base", resamples=99)
+    # six differences 5 points on either side: variance 6 * 25 / 5 / 6, of five degrees of freedom
+    assert more["seeds"].tolist() == [6, 6, 6]
+    assert more["standard_error"].to_numpy() == pytest.approx([math.sqrt(5)] * 3)
+    assert more["degrees_of_freedom"].to_numpy() == pytest.approx([5, 5, 5])
+    assert more["p_wilcoxon"].tolist() == compare_systems(table, "base", resamples=99)["p_wilcoxon"].tolist()
 
 
 def test_value_em():
@@ -367,9 +647,9 @@ def test_by_language_adjusts_over_the_languages():
     assert table["n"].tolist() == [5, 5, 5, 5, 10, 10]
     assert table["difference"].to_numpy() == pytest.approx([10, 10, -20, -20, -5, -5])
     assert table["p_wilcoxon"][:2].to_numpy() == pytest.approx([2 / 32, 2 / 32])
-    assert table["p_holm"][:2].to_numpy() == pytest.approx(
-        [4 / 32, 4 / 32]
-    )  # a family of two languages, not of six rows
+    # a family of two languages, not of six rows
+    p_value = 1 - 2 / math.pi * math.atan(2)
+    assert table["p_holm"][:2].to_numpy() == pytest.approx([2 * p_value, 2 * p_value])
 
 
 def test_by_language_separates_question_and_context():
@@ -396,7 +676,7 @@ def test_rows_do_not_depend_on_the_order_of_the_scores():
     )
     # Holm's family is one set: two systems in three tasks
     assert expected["p_holm"].max() <= 1
-    pd.testing.assert_series_equal(expected["p_holm"][:6], holm(expected["p_wilcoxon"][:6]), check_names=False)
+    pd.testing.assert_series_equal(expected["p_holm"][:6], holm(expected["p"][:6]), check_names=False)
     pd.testing.assert_frame_equal(compare_systems(table.sample(frac=1, random_state=0), "base", resamples=99), expected)
     categories = {name: "category" for name in ("system", "set", *KEY)}
     result = compare_systems(table.astype(categories), "base", resamples=99)
@@ -454,6 +734,13 @@ def changed(**columns):
             "system 'skd' on set 'mlqa' and system 'base' on set 'mlqa' must have the same keys; 1 only in system "
             "'skd' on set 'mlqa': ('q0', 'en', 'en'). Filter both to the same questions and language pairs, or score "
             "the missing ones as 0",
+        ),
+        (
+            pd.concat([changed(), changed(system="ce", seed=lambda table: 2 * table["seed"]).iloc[20:]]),
+            "ce",
+            {},
+            "both sides need the same seeds, or one of them a single run, found system 'skd' on set 'mlqa' seeds 0, 1 "
+            "and system 'ce' on set 'mlqa' seeds 0, 2; train and score the missing ones, or leave out the others",
         ),
         (
             pd.concat([changed(), changed(set="xquad").query("system == 'skd'")]),

@@ -8,6 +8,7 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -138,7 +139,8 @@ def test_scores_by_hand(results):
     assert skd["f1"] == skd["em"] == pytest.approx(75.0)
     assert skd["f1_sd"] == pytest.approx((100 / 6) / 2**0.5)
     zero_shot = row_of(results.table, experiment="zero-shot", task="xlt")
-    assert zero_shot["f1"] == 0
+    assert (zero_shot["f1"], zero_shot["seeds"]) == (0, 1)
+    assert np.isnan(zero_shot["f1_sd"])  # one reader, although every seed's run has scored it
     few = results.table[(results.table["experiment"] == "few-resource") & (results.table["series"] == "CE")]
     assert set(few["value"]) == {3}  # "all" is as many as the data have
 
@@ -151,7 +153,7 @@ def test_a_language_that_is_left_out_is_scored_on_its_pairs(results):
     test = row_of(results.tests, experiment="left-out", series="left out")
     assert (test["n"], test["n_ids"]) == (24, 12)
     assert test["difference"] == pytest.approx(-62.5)
-    assert test["seeds_alike"] == 2
+    assert test["seeds"] == 2
 
 
 def test_the_unfiltered_or_misaligned_test_would_give_another_answer(results):
@@ -181,9 +183,16 @@ def test_comparisons_and_their_correction(results):
     assert set(part["against"]) == {"CE: as in the study"}
     assert part.loc["SKD, mAP@10", "difference"] == pytest.approx(25.0)
     assert part.loc["SKD, mAP@10", ["low", "high"]].tolist() == pytest.approx([25.0, 25.0])
-    assert part["n"].tolist() == [60, 60]
-    assert part["p_holm"].tolist() == significance.holm(part["p_wilcoxon"].tolist())
-    assert (part["p_holm"] >= part["p_wilcoxon"]).all()
+    assert part[["n", "n_ids", "n_pairs", "seeds"]].to_numpy().tolist() == [[60, 12, 5, 2]] * 2
+    assert part["p_holm"].tolist() == significance.holm(part["p"].tolist())
+    # SKD answers 8 and 10 of 12 ids; CE has 40 with both seeds
+    skd = part.loc["SKD"]
+    assert skd["difference"] == pytest.approx(75 - 40)
+    of_ids = np.var([1.0] * 8 + [0.5] * 2 + [0.0] * 2, ddof=1) / 12
+    of_seeds = (1 / 6) ** 2 / 2 / 2
+    assert skd["standard_error"] == pytest.approx(100 * (of_ids + of_seeds) ** 0.5, rel=0.02)
+    assert (skd["low"], skd["high"]) == pytest.approx((35 - skd["ruled_out"] + 35, skd["ruled_out"]))
+    assert (skd["p"] < 0.05) == (skd["low"] > 0)
 
 
 def test_what_wrong_answers_cost_is_compared_from_end_to_end(tmp_path):
@@ -222,15 +231,14 @@ def test_what_wrong_answers_cost_is_compared_from_end_to_end(tmp_path):
 
 
 def test_the_verdict():
-    columns = ["series", "value", "against", "difference", "low", "high", "p_holm", "seeds", "seeds_alike"]
-    good = ("A", 1, "B: 1", 5.0, 2.0, 8.0, 0.01, 3, 3)
+    columns = ["series", "value", "against", "difference", "low", "high", "ruled_out", "p_holm", "p_wilcoxon"]
+    good = ("A", 1, "B: 1", 5.0, 2.0, 8.0, 8.0, 0.01, 0.5)
     assert experiments_section.verdict(pd.DataFrame([good], columns=columns)) == (
         "1 of 1 differences hold: A, 1 against B: 1: +5.0 [+2.0, +8.0]."
     )
-    for changed in ((6, 0.05), (4, -1.0), (8, 2)):  # p too large; an interval that holds 0; a seed that disagrees
-        bad = [changed[1] if place == changed[0] else value for place, value in enumerate(good)]
-        text = experiments_section.verdict(pd.DataFrame([bad], columns=columns))
-        assert text.startswith("None of 1 differences holds; the intervals reach 8.0 points")
+    bad = [*good[:-2], 0.05, 0.001]
+    text = experiments_section.verdict(pd.DataFrame([bad, bad], columns=columns))
+    assert text.startswith("None of 2 differences holds; the intervals reach 8.0 points")
     assert experiments_section.verdict(pd.DataFrame(columns=columns)) == "Nothing was compared."
 
 
@@ -323,6 +331,7 @@ def test_what_is_best_on_another_set_alone_is_neither_chosen_nor_shown(tmp_path)
     assert (
         f"| {test} | SKD, mAP@10 | 0.0 ± 0.0 | 46.0 ± 2.8 | 0.0 ± 0.0 | 35.6 ± 1.7 | 0.0 ± 0.0 | 20.0 ± 0.0 |" in text
     )
+    assert f"| {test} | zero-shot | 0.0 | 0.0 | 0.0 | 0.0 | 0.0 | 0.0 |" in text
     assert "chosen on `factbook-dev` alone" in text
     # other scores of the other sets would choose the same
     write_results(params, f1_of)

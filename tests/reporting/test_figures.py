@@ -153,6 +153,13 @@ def test_method_intervals():
     assert marks[3].get_markerfacecolor() == "white"
 
 
+def test_method_intervals_end_where_differences_do():
+    table = pd.DataFrame({"label": ["SKD", "CE"], "difference": [2.0, 0.5], "low": [-900.0, -0.5], "high": [80.0, 1.5]})
+    left, right = figures.method_intervals(table).get_xlim()
+    assert left == -105
+    assert 80 < right <= 105
+
+
 def test_scores_by_method():
     table = pd.DataFrame(
         [

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import math
 import re
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from xqa_lib import significance
 from xqa_lib.data import roles
 from xqa_lib.data.squad_format import Answer, Example, write_squad
 from xqa_lib.reading import evaluation
@@ -212,7 +214,10 @@ def test_comparisons(written):
     # means over seeds: 1, .75, .5 in both pairs, against 1, .5, 0 in en-en and 0, 0, 0 in de-de
     assert row["difference"] == pytest.approx(50.0)
     assert (row["n"], row["n_ids"], row["label"], row["baseline"]) == (6, 3, "SKD", "zero-shot")
-    assert row["low"] <= 50 <= row["high"]
+    # the seeds' differences are 75 and 25, those of the ids, over both pairs, all 50: one degree of freedom (Cauchy)
+    assert (row["n_pairs"], row["seeds"], row["standard_error"]) == (2, 2, pytest.approx(25))
+    assert row["p"] == pytest.approx(1 - 2 / math.pi * math.atan(50 / 25))
+    assert row["high"] == pytest.approx(50 + 25 * math.tan(0.95 * math.pi / 2))
     assert set(built.against_zero_shot["system"]) == {"ce", "skd"}
     row = row_of(built.against_ce, set="factbook-zero-shot", task="xlt", system="skd")
     assert row["difference"] == pytest.approx(0.0)
@@ -244,7 +249,7 @@ def test_what_the_notebook_shows(written):
     assert shown.to_dict() == {"em": 66.7, "em_sd": 47.1, "f1": 75.0, "f1_sd": 35.4, "seeds": 2, "pairs": 2}
     comparison = report.shown(written.built.against_zero_shot)
     assert comparison.loc[("factbook-dev", "xlt", "SKD"), "difference"] == 50.0
-    assert list(comparison.columns) == ["n", "difference", "low", "high", "p_wilcoxon", "p_holm"]
+    assert list(comparison.columns) == ["n", "n_ids", "seeds", "difference", "low", "high", "p_holm", "p_wilcoxon"]
 
 
 def test_comparisons_by_question_language(written):
@@ -254,8 +259,12 @@ def test_comparisons_by_question_language(written):
     assert row["difference"] == pytest.approx(75.0)
     family = table[(table["set"] == "factbook-dev") & (table["task"] == "gxlt") & (table["system"] == "skd")]
     assert sorted(family["question_lang"]) == ["de", "en"]
-    assert family["p_holm"].max() <= min(1, 2 * family["p_wilcoxon"].max())
-    losses = family.assign(p_holm=0.01, low=-9.0, high=-1.0, difference=-5.0)
+    assert family["p_holm"].tolist() == pytest.approx(significance.holm(family["p"]).tolist())
+    # two seeds are not enough, whatever Wilcoxon's test says of the questions
+    assert " 0 of 2 differences from zero-shot hold. " in report.languages_that_differ(
+        family.assign(p_wilcoxon=0.001), "zero-shot", "by-question-language"
+    )
+    losses = family.assign(p_holm=0.01, difference=-5.0)
     assert report.languages_that_differ(losses, "zero-shot", "by-question-language").startswith(
         "By question language (all passages; Holm over the languages of a set and method): 2 of 2 differences from "
         "zero-shot hold, 2 of them losses: SKD on factbook-dev in en, SKD on factbook-dev in de. All rows:"
@@ -385,9 +394,8 @@ def test_the_page_s_numbers(written):
     assert "| zero-shot | 16.7 | 25.0 | 8.3 | 12.5 | 0.0 | 0.0 |" in dev
     assert "| SKD | 66.7 ± 47.1 | 75.0 ± 35.4 | 66.7 ± 47.1 | 75.0 ± 35.4 | 66.7 ± 47.1 | 75.0 ± 35.4 |" in dev
     assert "| CE | 50.0 ± 0.0 | 50.0 ± 0.0 | 50.0 ± 0.0 | 50.0 ± 0.0 |" in zero_shot
-    assert re.search(
-        r"\| factbook-dev \| same language \(XLT\) \| SKD \| 6 \| \+50.0 \| \[\+\d+\.\d, \+\d+\.\d\] \|", page
-    )
+    assert "| factbook-dev | same language (XLT) | SKD | 6 | 3 | 2 | +50.0 | [-267.7, +367.7] | 1.000 |" in page
+    assert "One seed says nothing" not in page
     assert "against zero-shot" in page
     assert "against CE" in page
     assert "| reader (English) | 1 | 30 | 6 | 2.0 | 0123456789ab |" in page
@@ -440,6 +448,8 @@ def test_one_seed_has_no_deviation(results, tmp_path):
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "±" not in page
     assert "one seed (1)" in page
+    assert "One seed says nothing of how another would do." in page
+    assert set(built.against_zero_shot["seeds"]) == {1}
     assert "nan" not in page.lower()
     assert "| SKD | 100.0 | 100.0 |" in page
     plt.close("all")

@@ -78,18 +78,23 @@ def build(params):
                 {"setting": key, "seed": seed, "group": group, **{n: v for n, v in entry.items() if n != "setting"}}
                 for key, entry in record["settings"].items()
             ]
-    scores, logs = pd.concat(scores, ignore_index=True), pd.concat(logs, ignore_index=True)
-    facts = pd.DataFrame(facts)
+    scores, others = (_zero_shot_once(pd.concat(tables, ignore_index=True), params) for tables in (scores, others))
+    logs, facts = pd.concat(logs, ignore_index=True), pd.DataFrame(facts)
     return Results(
         params=params,
         scores=scores,
-        other_scores=pd.concat(others, ignore_index=True),
+        other_scores=others,
         logs=logs,
         facts=facts,
         table=score_table(params, scores, facts),
         tests=comparison_table(params, scores),
         start_distribution=read_start_distribution(params, params.sweeps.groups[0], params.seeds[0]),
     )
+
+
+def _zero_shot_once(scores, params):
+    """Without the copies of the zero-shot reader: every seed scores it, but it is one reader, of no deviation."""
+    return scores[(scores["setting"] != ZERO_SHOT) | (scores["seed"] == params.seeds[0])]
 
 
 def read_start_distribution(params, group, seed):
@@ -164,16 +169,14 @@ def _means(names, part):
 def comparison_table(params, scores, *, seed=0, resamples=10_000):
     """Every point against the one that its experiment compares it with, over all language pairs.
 
-    Scores are matched by id, question language and context language and averaged over seeds first; rows are filtered
-    before anything is tested. Holm's correction is over the comparisons of one experiment.
+    Scores are matched by seed, id, question language and context language; rows are filtered before anything is tested
+    (`significance.seed_and_id_test`). Holm's correction is over the comparisons of one experiment.
 
     Returns:
-        DataFrame experiment, series, value, against, n, n_ids, seeds, seeds_alike (of how many seeds the difference has
-        the sign of the mean), difference, low, high (points of F1, 95% paired bootstrap over ids), p_wilcoxon, p_holm.
+        DataFrame experiment, series, value, against, the columns of `significance.Effect.in_points`, p_wilcoxon (the
+        paper's test on the scores averaged over seeds), p_holm (of p).
     """
-    by_seed = {key: part for key, part in scores.groupby("setting", sort=False)}
-    means = {key: part.groupby(evaluation.KEY)["f1"].mean() for key, part in by_seed.items()}
-    seeds = scores.groupby("setting")["seed"].nunique()
+    by_setting = dict(iter(scores.groupby("setting", sort=False)))
     rows = []
     for experiment in experiments.all_experiments(params).values():
         compared = []
@@ -181,42 +184,27 @@ def comparison_table(params, scores, *, seed=0, resamples=10_000):
             baseline = experiment.baseline(point)
             if baseline is None:
                 continue
-            a, b = (
-                _of_point(means[key].reset_index(), experiment, point).set_index(evaluation.KEY)["f1"]
-                for key in (point.setting.key, baseline.setting.key)
-            )
-            interval = significance.paired_bootstrap(a, b, resamples=resamples, seed=seed)
+            a, b = (_of_point(by_setting[key], experiment, point) for key in (point.setting.key, baseline.setting.key))
+            effect = significance.seed_and_id_test(_by_seed(a), _by_seed(b), resamples=resamples, seed=seed)
+            means = [part.groupby(evaluation.KEY)["f1"].mean() for part in (a, b)]
             compared.append(
                 {
                     "experiment": experiment.name,
                     "series": point.series,
                     "value": point.value,
                     "against": f"{baseline.series}: {baseline.value}",
-                    "n": interval.n,
-                    "n_ids": a.index.get_level_values("id").nunique(),
-                    "seeds": int(seeds[point.setting.key]),
-                    "seeds_alike": _seeds_alike(by_seed, experiment, point, baseline),
-                    "difference": 100 * interval.difference,
-                    "low": 100 * interval.low,
-                    "high": 100 * interval.high,
-                    "p_wilcoxon": significance.paired_wilcoxon(a, b).p_value,
+                    **effect.in_points(),
+                    "p_wilcoxon": significance.paired_wilcoxon(*means).p_value,
                 }
             )
-        adjusted = significance.holm([row["p_wilcoxon"] for row in compared])
+        adjusted = significance.holm([row["p"] for row in compared])
         rows += [row | {"p_holm": p} for row, p in zip(compared, adjusted, strict=True)]
     return pd.DataFrame(rows)
 
 
-def _seeds_alike(by_seed, experiment, point, baseline):
-    """In how many seeds the difference of two settings has the sign that it has over all of them."""
-    seeds = pd.DataFrame(
-        {
-            name: _of_point(by_seed[which.setting.key], experiment, point).groupby("seed")["f1"].mean()
-            for name, which in (("a", point), ("b", baseline))
-        }
-    )
-    differences = (seeds["a"] - seeds["b"]).round(12)
-    return int((np.sign(differences) == np.sign(differences.mean().round(12))).sum())
+def _by_seed(scores):
+    """{seed: Series of F1 by `evaluation.KEY`} of the rows of one setting."""
+    return {seed: run.set_index(evaluation.KEY)["f1"] for seed, run in scores.groupby("seed")}
 
 
 def selection_table(results):
@@ -452,14 +440,11 @@ def verdict(tests):
     """One sentence for one experiment: which differences hold after the correction, or that none does."""
     if not len(tests):
         return "Nothing was compared."
-    # the corrected test, the interval that resamples whole ids, and every seed must say so: neither test knows seeds
-    clear = (tests["p_holm"] < 0.05) & ((tests["low"] > 0) | (tests["high"] < 0))
-    holds = tests[clear & (tests["seeds_alike"] == tests["seeds"])]
+    holds = tests[tests["p_holm"] < 0.05]
     if not len(holds):
-        widest = np.abs(tests[["low", "high"]].to_numpy()).max()
         return (
-            f"None of {len(tests)} differences holds; the intervals reach {widest:.1f} points, so that smaller effects "
-            "may be there unseen."
+            f"None of {len(tests)} differences holds; the intervals reach {tests['ruled_out'].max():.1f} points, so "
+            "that smaller effects may be there unseen."
         )
     found = "; ".join(
         f"{row.series}, {row.value} against {row.against}: {row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}]"
@@ -472,13 +457,13 @@ def change_table(results, *, seed=0, resamples=10_000):
     """How far each series' F1 moves along the curves of `CHANGES`, and whether as far as that of the first series.
 
     What a method loses to wrong answers cannot be read off its scores beside another method's: they may differ without
-    any. Questions are matched as in `comparison_table`, and their changes from end to end are compared.
+    any. Scores are matched and tested as in `comparison_table`: their changes from end to end are what is compared.
 
     Returns:
         DataFrame experiment, series, start, end (values of the axis, "all" last), change (points, from start to end),
-        difference (from the first series' change), low, high (95% paired bootstrap over ids); NaN for the first series.
+        difference (from the first series' change), low, high (95%); NaN for the first series.
     """
-    means = results.scores.groupby(["setting", *evaluation.KEY])["f1"].mean() * 100
+    runs = {key: _by_seed(part) for key, part in results.scores.groupby("setting", sort=False)}
     columns = ["experiment", "series", "start", "end", "change", "difference", "low", "high"]
     rows = []
     for name, experiment in experiments.all_experiments(results.params).items():
@@ -489,12 +474,20 @@ def change_table(results, *, seed=0, resamples=10_000):
             continue
         start, end = values[0], values[-1]
         keys = {(p.series, p.value): p.setting.key for p in experiment.points}
-        changes = {p.series: means[keys[p.series, end]] - means[keys[p.series, start]] for p in experiment.points}
+        first = experiment.points[0].series
+        changes = {
+            series: {
+                run_seed: runs[keys[series, end]][run_seed] - run for run_seed, run in runs[keys[series, start]].items()
+            }
+            for series in dict.fromkeys(p.series for p in experiment.points)
+        }
         for series, change in changes.items():
-            first = next(iter(changes))
-            found = significance.paired_bootstrap(change, changes[first], resamples=resamples, seed=seed)
-            against = (found.difference, found.low, found.high) if series != first else (np.nan,) * 3
-            rows.append((name, series, start, end, change.mean(), *against))
+            against = (np.nan,) * 3
+            if series != first:
+                effect = significance.seed_and_id_test(change, changes[first], resamples=resamples, seed=seed)
+                against = tuple(100 * value for value in (effect.difference, effect.low, effect.high))
+            of_pairs = pd.concat(change).groupby(level=evaluation.KEY[1:]).mean()
+            rows.append((name, series, start, end, 100 * of_pairs.mean(), *against))
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -524,10 +517,10 @@ def caption(params):
         f"as the study's own. Scores are on {questions} per language pair of `{params.data.evaluation_sets[0]}`, the "
         f"development set, mean over pairs, then over {len(params.seeds)} seed{'s' if len(params.seeds) > 1 else ''} "
         "(bars and ±: standard deviation over seeds). No hyper-parameter of an experiment was tuned: all but the one "
-        "on its axis are the study's. Differences are of F1 over all language pairs, matched by id and both languages; "
-        "intervals are 95% paired bootstrap over ids; p is from the Wilcoxon signed-rank test, adjusted by Holm "
-        "within the experiment. A difference *holds* where p < 0.05, the interval is without 0 and all seeds agree in "
-        "its sign" + ("; one seed says nothing of how another would do." if len(params.seeds) == 1 else ".")
+        "on its axis are the study's. Differences are of F1 over all language pairs, matched by seed, id and both "
+        "languages; interval (95%) and p are from one t test that counts seeds and takes ids as clusters, p adjusted "
+        "by Holm within the experiment. A difference *holds* where that p < 0.05"
+        + ("; one seed says nothing of how another would do." if len(params.seeds) == 1 else ".")
     )
 
 
@@ -690,7 +683,7 @@ def readable_scores(results, name):
 
 def shown(results):
     """The comparisons as a notebook shows them."""
-    columns = ["series", "value", "against", "n", "seeds_alike", "difference", "low", "high", "p_holm"]
+    columns = ["series", "value", "against", "n", "seeds", "difference", "low", "high", "p_holm"]
     table = results.tests.set_index("experiment")[columns]
     return table.round({"difference": 1, "low": 1, "high": 1, "p_holm": 4})
 

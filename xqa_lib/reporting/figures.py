@@ -195,7 +195,7 @@ def method_intervals(table, *, ax=None, metric="F1"):
 
     Args:
         table: columns label, difference, low, high (points), as from `significance.compare_systems`. A hollow dot
-            marks an interval that holds 0.
+            marks an interval that holds 0. Those of few seeds can leave -100..100: cut there, where differences end.
         metric: its name, for the label of the axis.
     """
     _need(table, ["label", "difference", "low", "high"], "table")
@@ -208,6 +208,8 @@ def method_intervals(table, *, ax=None, metric="F1"):
         ax.plot(
             entry["difference"], row, "o", color=colour, markersize=6, markerfacecolor=colour if filled else "white"
         )
+    left, right = ax.get_xlim()
+    ax.set_xlim(max(left, -105), min(right, 105))
     ax.set_yticks(range(len(table)), table["label"])
     ax.set_ylim(len(table) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
