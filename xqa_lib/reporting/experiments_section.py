@@ -184,7 +184,8 @@ def comparison_table(params, scores, *, seed=0, resamples=10_000):
             baseline = experiment.baseline(point)
             if baseline is None:
                 continue
-            a, b = (_of_point(by_setting[key], experiment, point) for key in (point.setting.key, baseline.setting.key))
+            key, against = baseline
+            a, b = (_of_point(by_setting[setting], experiment, point) for setting in (point.setting.key, key))
             effect = significance.seed_and_id_test(_by_seed(a), _by_seed(b), resamples=resamples, seed=seed)
             means = [part.groupby(evaluation.KEY)["f1"].mean() for part in (a, b)]
             compared.append(
@@ -192,7 +193,7 @@ def comparison_table(params, scores, *, seed=0, resamples=10_000):
                     "experiment": experiment.name,
                     "series": point.series,
                     "value": point.value,
-                    "against": f"{baseline.series}: {baseline.value}",
+                    "against": against,
                     **effect.in_points(),
                     "p_wilcoxon": significance.paired_wilcoxon(*means).p_value,
                 }
