@@ -8,6 +8,7 @@ reported. Later stages read this folder alone:
     parallel/<language>.json                               the same ids in every file
     evaluation/<set>/context-<xx>-question-<yy>.json       MLQA's naming
     summary.csv, leakage.csv                               counts; overlap of training with evaluation data
+    kinds.csv                                              of factbook: what else the evaluation passages state
 """
 
 import re
@@ -22,6 +23,7 @@ from . import corpora, factbook, leakage
 from .squad_format import read_squad, write_squad
 
 VERSION = "xqa_lib 1"
+KIND_COLUMNS = ["set", "id", "context_lang", "kind", "answer", "right"]
 
 
 def _pairs(languages):
@@ -105,7 +107,7 @@ def prepare(params):
     for name in params.data.evaluation_sets:
         if (evaluation_set(name)[0] in factbook.SPLITS) != (params.data.source == "factbook"):
             raise DataError(f"the evaluation set {name!r} cannot be made with data.source {params.data.source}")
-    reader, parallel, evaluation = _factbook(params) if params.data.source == "factbook" else _real(params)
+    reader, parallel, evaluation, stated = _factbook(params) if params.data.source == "factbook" else _real(params)
     _check_parallel(parallel)
     if not reader:
         raise DataError("no English training data for the reader: set data.reader_train or data.train_paragraphs")
@@ -122,6 +124,9 @@ def prepare(params):
         table = _summary(reader, parallel, evaluation)
         write_text(folder / "summary.csv", table.to_csv(index=False, lineterminator="\n"))
         write_text(folder / "leakage.csv", leaks.to_csv(index=False, lineterminator="\n"))
+        if stated:
+            kinds = pd.DataFrame(stated, columns=KIND_COLUMNS).astype({"right": int})
+            write_text(folder / "kinds.csv", kinds.to_csv(index=False, lineterminator="\n"))
     return table
 
 
@@ -131,7 +136,7 @@ def _factbook(params):
     trained = params.sampling.languages
 
     def generated(split, paragraphs, languages, wordings, questions=asked):
-        corpus = factbook.generate(
+        return factbook.generate(
             paragraphs=paragraphs,
             languages=list(languages),
             seed=data.seed,
@@ -139,20 +144,26 @@ def _factbook(params):
             wordings=wordings,
             questions_per_paragraph=questions,
         )
+
+    def examples_of(corpus):
         return {language: factbook.examples_of(part) for language, part in corpus.items()}
 
-    reader = generated("train", data.train_paragraphs, ["en"], "training", None)["en"]
-    parallel = generated("parallel", data.parallel_paragraphs, trained, "training")
-    evaluation = {}
+    reader = examples_of(generated("train", data.train_paragraphs, ["en"], "training", None))["en"]
+    parallel = examples_of(generated("parallel", data.parallel_paragraphs, trained, "training"))
+    evaluation, stated = {}, []
     for name in data.evaluation_sets:
         split, _ = evaluation_set(name)
         pairs = language_pairs(params, name)
         languages = [language for language in LANGUAGES if any(language in pair for pair in pairs)]
-        examples = generated(split, data.evaluation_paragraphs, languages, "evaluation")
+        corpus = generated(split, data.evaluation_paragraphs, languages, "evaluation")
+        examples = examples_of(corpus)
         evaluation[name] = {
             pair: some(factbook.cross_lingual(examples, *pair), data.evaluation_questions, data.seed) for pair in pairs
         }
-    return reader, parallel, evaluation
+        asked = {(e.id, context) for (_, context), found in evaluation[name].items() for e in found}
+        for part in corpus.values():
+            stated += [(name, *row) for row in factbook.stated_answers(part) if row[:2] in asked]
+    return reader, parallel, evaluation, stated
 
 
 def _real(params):
@@ -187,7 +198,7 @@ def _real(params):
             if name.endswith("-articles"):
                 examples = _by_article(examples, parallel, name)
             evaluation[name][pair] = some(examples, most, data.seed)
-    return reader, parallel, evaluation
+    return reader, parallel, evaluation, []
 
 
 def _first_paragraphs(examples, paragraphs):
@@ -378,13 +389,28 @@ def readable(table):
     return HTML(table.style.set_uuid("texts").set_properties(**style).to_html())
 
 
-def type_guess(params):
-    """Exact match, in points, of guessing among the facts of the right kind; NaN where the kinds are not known."""
+def read_kinds(params):
+    """The answers that the passage of each evaluation question states.
+
+    Returns:
+        DataFrame with the columns `KIND_COLUMNS`: a row per set, question, language of its passage and stated answer;
+        right is 1 at the answer that is asked for, the kind of which is the question's. No rows where the kinds are
+        not known: of all data but factbook.
+    """
     if params.data.source != "factbook":
-        return float("nan")
-    name = params.data.evaluation_sets[0]
-    examples = [e for e in read_evaluation(params, name) if e.question_lang == e.context_lang == "en"]
-    return factbook.type_guess_baseline(examples)
+        return pd.DataFrame(columns=KIND_COLUMNS)
+    kinds = pd.read_csv(params.data_folder / "kinds.csv", dtype=str, keep_default_na=False)
+    return kinds.astype({"right": int})
+
+
+def type_guess(params):
+    """Exact match, in points, of guessing among the facts of the right kind; None where the kinds are not known.
+
+    Over all questions and language pairs of the development set.
+    """
+    if params.data.source != "factbook":
+        return None
+    return round(factbook.type_guess_baseline(read_evaluation(params, params.data.evaluation_sets[0])), 1)
 
 
 def read_leakage(params):

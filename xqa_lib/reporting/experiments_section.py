@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 
 from .. import significance
+from ..data import roles
 from ..errors import DataError
 from ..languages import LANGUAGES
-from ..reading import evaluation
+from ..reading import evaluation, kinds
+from ..reading.kinds import GUESS
 from ..study import experiments, run_results
 from ..study.layout import ZERO_SHOT
 from . import figures
-from .tables import markdown
+from .tables import GUESS_NAME, markdown
 
 TASKS = ("xlt", "gxlt")
 # the experiments whose values are numbers
@@ -29,7 +31,8 @@ class Results:
 
     Attributes:
         params: `params.Params`.
-        scores: seed and `run_results.COLUMNS`, a row per setting, seed, question and language pair.
+        scores: seed and `run_results.COLUMNS`, a row per setting, seed, question and language pair; with the guess by
+            kind as the setting `GUESS` where kinds of answers are known.
         other_scores: seed and `run_results.OTHER_COLUMNS`: the settings that may be chosen, on the other sets.
         logs: seed, setting and a row per optimiser step.
         facts: setting, seed, examples, ids, corrupted, steps, minutes: a row per trained student.
@@ -79,6 +82,7 @@ def build(params):
                 for key, entry in record["settings"].items()
             ]
     scores, others = (_zero_shot_once(pd.concat(tables, ignore_index=True), params) for tables in (scores, others))
+    scores, others = (_with_guess(params, table) for table in (scores, others))
     logs, facts = pd.concat(logs, ignore_index=True), pd.DataFrame(facts)
     return Results(
         params=params,
@@ -97,6 +101,13 @@ def _zero_shot_once(scores, params):
     return scores[(scores["setting"] != ZERO_SHOT) | (scores["seed"] == params.seeds[0])]
 
 
+def _with_guess(params, scores):
+    """Scores of settings, with what a guess by kind scores on the same questions where their kinds are known."""
+    sets = {} if "set" in scores else {"set": params.data.evaluation_sets[0]}
+    guess = kinds.guess_scores(scores.assign(**sets), roles.read_kinds(params))
+    return pd.concat([scores, guess.assign(setting=GUESS, seed=params.seeds[0])[scores.columns]]) if len(guess) else scores
+
+
 def read_start_distribution(params, group, seed):
     """The table of `sweeps.start_distribution` as a group's run wrote it."""
     # a token may be the word "null"
@@ -104,10 +115,16 @@ def read_start_distribution(params, group, seed):
     return pd.read_csv(path, keep_default_na=False)
 
 
-def named(params, group, table):
-    """The rows of `sweeps.run_group` under the names of their experiments: a row for each point of the group."""
+def named(params, group, seed, table):
+    """The rows of `sweeps.run_group` under the names of their experiments: a row for each point of the group.
+
+    Before them the guess by kind on the same questions, where kinds are known, and the zero-shot reader if it was read.
+    """
     by_key = table.set_index("setting")
-    rows = []
+    scores, _, _ = run_results.read_group(params, group, seed)
+    scores = _with_guess(params, scores.assign(seed=seed))
+    guess = _means((GUESS, "", ""), scores[scores["setting"] == GUESS])
+    rows = [(*names, em, f1) for *names, task, em, _, f1, _, _ in guess if task == "gxlt"]
     if ZERO_SHOT in by_key.index:
         rows.append((ZERO_SHOT, "", "", *by_key.loc[ZERO_SHOT, ["em", "f1"]]))
     for experiment in experiments.all_experiments(params).values():
@@ -135,13 +152,15 @@ def score_table(params, scores, facts):
 
     Returns:
         DataFrame experiment, series, value, setting, task ("xlt" or "gxlt"), em, em_sd, f1, f1_sd, seeds; the zero-shot
-        reader as the experiment "zero-shot". In "left-out", the pairs that the language takes part in are scored.
+        reader as the experiment "zero-shot", and the guess by kind as "guess-by-kind" where it is among the scores. In
+        "left-out", the pairs that the language takes part in are scored.
     """
     ids = facts.drop_duplicates("setting").set_index("setting")["ids"] if len(facts) else {}
     by_key = dict(iter(scores.groupby("setting", sort=False)))
     rows = []
-    if ZERO_SHOT in by_key:
-        rows += _means((ZERO_SHOT, ZERO_SHOT, "", ZERO_SHOT), by_key[ZERO_SHOT])
+    for name in (GUESS, ZERO_SHOT):
+        if name in by_key:
+            rows += _means((name, name, "", name), by_key[name])
     for experiment in experiments.all_experiments(params).values():
         for point in experiment.points:
             key = point.setting.key
@@ -259,13 +278,13 @@ def _differences(setting, other):
 def _selected(results):
     """Scores of the chosen settings, and of nothing else, on the sets that did not choose; with a column system."""
     chosen = results.selection[["setting", "method"]].rename(columns={"method": "system"})
-    zero_shot = pd.DataFrame([(ZERO_SHOT, ZERO_SHOT)], columns=["setting", "system"])
+    beside = pd.DataFrame([(GUESS, GUESS_NAME), (ZERO_SHOT, ZERO_SHOT)], columns=["setting", "system"])
     # a row for each system: two of them may have chosen the same setting
-    return results.other_scores.merge(pd.concat([zero_shot, chosen]), on="setting")
+    return results.other_scores.merge(pd.concat([beside, chosen]), on="setting")
 
 
 def selected_scores(results):
-    """What the chosen settings score on the sets that did not choose them, with the zero-shot reader beside them.
+    """What the chosen settings score on the sets that did not choose them; beside them the guess by kind and zero-shot.
 
     Returns:
         DataFrame set, task (of `evaluation.TASKS`), system (a method's label), setting, em, em_sd, f1, f1_sd (points,
@@ -309,7 +328,7 @@ def _in_order(results, table):
         "set": params.data.evaluation_sets,
         "task": list(evaluation.TASKS),
         "language": list(LANGUAGES),
-        "system": [ZERO_SHOT, *(method.label for method in params.methods.values())],
+        "system": [GUESS_NAME, ZERO_SHOT, *(method.label for method in params.methods.values())],
     }
     return table.sort_values(
         [name for name in orders if name in table], key=lambda column: column.map(orders[column.name].index)
@@ -352,9 +371,10 @@ def _figures(results):
     """Pairs of name and figure, each drawn when it is asked for."""
     for experiment in experiments.all_experiments(results.params).values():
         part = results.table[results.table["experiment"] == experiment.name]
-        yield f"ablation-{experiment.name}", _experiment(experiment, part)
+        yield f"ablation-{experiment.name}", _experiment(experiment, part, levels(results))
         if experiment.name == "temperature" and _is_grid(experiment):
             ax = figures.grid_heatmap(part[part["task"] == "gxlt"], axis=experiment.axis)
+            ax.set_title(", ".join(f"{name}: {points:.1f}" for name, points in levels(results)["gxlt"].items()))
             yield "ablation-temperature-grid", ax.get_figure()
     yield "ablation-coefficient-curves", _coefficient_curves(results)
     yield "ablation-top-k", _top_k(results)
@@ -386,20 +406,35 @@ def _is_grid(experiment):
     return len({p.series for p in experiment.points}) > 1 < len({p.value for p in experiment.points})
 
 
-def _experiment(experiment, part):
+BESIDE = {GUESS: GUESS_NAME, ZERO_SHOT: "zero-shot"}  # what stands beside the scores of all experiments
+
+
+def levels(results):
+    """F1 in points of the guess by kind, where kinds are known, and of the zero-shot reader: task -> name -> points."""
+    found = {task: {} for task in TASKS}
+    for experiment, name in BESIDE.items():
+        for row in results.table[results.table["experiment"] == experiment].itertuples():
+            found[row.task][name] = row.f1
+    return found
+
+
+def _experiment(experiment, part, levels):
     tasks = [task for task in TASKS if (part["task"] == task).any()]
     curve = experiment.name in CURVES
     height = 3.0 if curve else 0.9 + 0.32 * len(experiment.points)
     figure, axes = plt.subplots(1, len(tasks), figsize=((4.6 if curve else 5.6) * len(tasks), height), squeeze=False)
     figure.subplots_adjust(wspace=0.3 if curve else 0.9)
     for ax, task in zip(axes[0], tasks, strict=True):
-        chosen = part[part["task"] == task]
+        chosen, lines = part[part["task"] == task], levels[task]
+        if experiment.name == "left-out":  # its points are of some pairs each, where the zero-shot reader scores otherwise
+            lines = {name: points for name, points in lines.items() if name == GUESS_NAME}
         if curve:
-            figures.setting_curves(chosen, axis=experiment.axis, ax=ax)
+            figures.setting_curves(chosen, axis=experiment.axis, ax=ax, levels=lines)
         else:
-            figures.setting_dots(chosen, ax=ax)
+            figures.setting_dots(chosen, ax=ax, levels=lines)
         # above the legend, whatever its height
-        ax.set_title(figures.TASK_NAMES[task], pad=12 + 14 * ((chosen["series"].nunique() + 1) // 2 if curve else 0))
+        named = len(lines) + (chosen["series"].nunique() if curve else 0)
+        ax.set_title(figures.TASK_NAMES[task], pad=12 + 14 * ((named + 1) // 2))
     return figure
 
 
@@ -547,9 +582,10 @@ def section(results):
     """The experiments as lines of Markdown: question, figure, verdict and table of each."""
     params = results.params
     lines = ["## Experiments", "", caption(params), ""]
-    zero_shot, changes = results.table[results.table["experiment"] == ZERO_SHOT], results.changes
-    for row in zero_shot.itertuples():
-        lines += [f"Zero-shot, {figures.TASK_NAMES[row.task]}: EM {row.em:.1f}, F1 {row.f1:.1f}.", ""]
+    changes = results.changes
+    for row in results.table[results.table["experiment"].isin(BESIDE)].itertuples():
+        name = BESIDE[row.experiment].capitalize()
+        lines += [f"{name}, {figures.TASK_NAMES[row.task]}: EM {row.em:.1f}, F1 {row.f1:.1f}.", ""]
     for experiment in experiments.all_experiments(params).values():
         name = f"ablation-{experiment.name}"
         lines += [f"### {experiment.question}", "", f"![{experiment.question}](figures/{name}.png)", ""]
@@ -720,12 +756,15 @@ def comparison(params):
     columns = ["experiment", "series", "value", "em", "f1", "f1_sd", "seeds"]
     if not scores:
         return pd.DataFrame(columns=columns), missing
-    by_key = dict(iter(pd.concat(scores, ignore_index=True).groupby("setting")))
-    rows = []
+    by_key = dict(iter(_with_guess(params, pd.concat(scores, ignore_index=True)).groupby("setting")))
+    parts = [((GUESS, "", ""), by_key[GUESS])] if GUESS in by_key else []
     for experiment in experiments.all_experiments(params).values():
         for point in experiment.points:
             if point.setting.key in by_key:
                 part = _of_point(by_key[point.setting.key], experiment, point)
-                *_, (*_, em, _, f1, f1_sd, seeds) = _means((), part)
-                rows.append((experiment.name, point.series, point.value, em, f1, f1_sd, seeds))
+                parts.append(((experiment.name, point.series, point.value), part))
+    rows = []
+    for names, part in parts:
+        *_, (*_, em, _, f1, f1_sd, seeds) = _means((), part)
+        rows.append((*names, em, f1, f1_sd, seeds))
     return pd.DataFrame(rows, columns=columns), missing

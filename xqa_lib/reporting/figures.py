@@ -17,6 +17,7 @@ import seaborn as sns
 
 from ..languages import LANGUAGES, require
 from ..running.files import atomic_path
+from .tables import GUESS_NAME
 
 TASK_NAMES = {
     "xlt": "same language (XLT)",
@@ -95,6 +96,12 @@ def _looks(labels):
 def _offsets(n, width):
     """Positions of n marks side by side, around 0."""
     return (np.arange(n) - (n - 1) / 2) * width / max(n, 1)
+
+
+def _draw_levels(line, levels):
+    """Scores that belong to no place of an axis, as grey lines: `line` is `ax.axhline` or `ax.axvline`."""
+    for (label, points), style in zip(levels.items(), (":", "--"), strict=False):
+        line(points, color="0.35", linestyle=style, linewidth=1.2, zorder=0, label=label)
 
 
 def _legend_above(ax, columns):
@@ -220,12 +227,13 @@ def method_intervals(table, *, ax=None, metric="F1"):
 
 
 @_styled
-def scores_by_method(table, *, ax=None, metric="F1"):
+def scores_by_method(table, *, ax=None, metric="F1", floor=None):
     """Scores of methods, one row per label from top to bottom: the mean over the seeds large, each seed small.
 
     Args:
         table: columns label, task ("xlt", "gxlt_off_diagonal", "gxlt"), seed, f1 (points), one row per run and task.
         metric: its name, for the label of the axis; the values are in the column f1 whatever it is.
+        floor: task -> points of a guess by kind, drawn as dotted lines in the colours of the tasks.
 
     Raises:
         ValueError: a missing column, an empty table, an unknown task.
@@ -245,6 +253,9 @@ def scores_by_method(table, *, ax=None, metric="F1"):
         means = part.groupby("label", sort=False, observed=True)["f1"].mean()
         positions = [rows[label] + offset for label in means.index]
         ax.plot(means, positions, markersize=7, markeredgecolor="white", label=TASK_NAMES[task], **style)
+    floors = [(floor[task], colour) for task, colour, _ in _looks(tasks) if floor and task in floor]
+    for place, (points, colour) in enumerate(floors):
+        ax.axvline(points, color=colour, linestyle=":", linewidth=1.2, zorder=0, label=None if place else GUESS_NAME)
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
@@ -387,7 +398,7 @@ def loss_curve(log, *, ax=None):
 
 
 @_styled
-def setting_curves(table, *, axis, ax=None, metric="F1"):
+def setting_curves(table, *, axis, ax=None, metric="F1", levels=None):
     """Scores along a numeric axis, one line per series, with the standard deviation over seeds as error bars.
 
     Args:
@@ -395,9 +406,11 @@ def setting_curves(table, *, axis, ax=None, metric="F1"):
             as equally spaced steps, each under its number: grids are rarely even.
         axis: what the values are.
         metric: its name, for the label of the axis.
+        levels: label -> points, one or two: scores to compare with, drawn as grey lines across.
     """
     _need(table, ["series", "value", "f1", "f1_sd"], "table")
     ax = _axes(ax, 5, 3)
+    _draw_levels(ax.axhline, levels or {})
     values = sorted(set(table["value"]))
     looks = _looks(table["series"])
     for (series, colour, marker), offset in zip(looks, _offsets(len(looks), 0.25), strict=True):
@@ -425,18 +438,20 @@ def setting_curves(table, *, axis, ax=None, metric="F1"):
 
 
 @_styled
-def setting_dots(table, *, ax=None, metric="F1"):
+def setting_dots(table, *, ax=None, metric="F1", levels=None):
     """Scores of named settings, one row each from top to bottom, with the standard deviation over seeds as bars.
 
     Args:
         table: columns series, value (names), f1, f1_sd (points), one row per setting.
         metric: its name, for the label of the axis.
+        levels: as in `setting_curves`.
     """
     _need(table, ["series", "value", "f1", "f1_sd"], "table")
     # what all rows share need not stand at each of them
     told = [name for name in ("series", "value") if len(set(table[name])) > 1] or ["value"]
     names = [": ".join(str(getattr(row, name)) for name in told) for row in table.itertuples()]
     ax = _axes(ax, 5.5, 0.9 + 0.32 * len(table))
+    _draw_levels(ax.axvline, levels or {})
     rows = list(table.itertuples())
     for series, colour, marker in _looks(table["series"]):
         here = [place for place, row in enumerate(rows) if row.series == series]
@@ -458,6 +473,8 @@ def setting_dots(table, *, ax=None, metric="F1"):
     ax.grid(axis="x", color="0.9", linewidth=0.6)
     ax.set_axisbelow(True)
     ax.set_xlabel(f"{metric} (points; bar: standard deviation over seeds)")
+    if levels:
+        _legend_above(ax, columns=2)
     return ax
 
 

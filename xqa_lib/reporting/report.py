@@ -13,17 +13,18 @@ import pandas as pd
 from .. import significance
 from ..data import roles
 from ..languages import LANGUAGES
-from ..reading import evaluation
+from ..reading import evaluation, kinds
 from ..running.files import atomic_folder, write_json, write_text
+from ..reading.kinds import GUESS
 from ..study import layout, run_results, stages
 from ..study.layout import ZERO_SHOT
 from . import experiments_section, figures, published
-from .tables import TASK_NAMES, markdown
+from .tables import GUESS_NAME, TASK_NAMES, markdown
 
 RANDOM = "random-span"
 CEILING = "ceiling"
-LABELS = {ZERO_SHOT: "zero-shot", RANDOM: "random span", CEILING: "perfect logits (ceiling)"}
-NOT_TRAINED = (RANDOM, CEILING)
+LABELS = {ZERO_SHOT: "zero-shot", RANDOM: "random span", GUESS: GUESS_NAME, CEILING: "perfect logits (ceiling)"}
+NOT_TRAINED = (RANDOM, GUESS, CEILING)
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Report:
         by_question_language: each method against zero-shot per question language, Holm over the languages.
         by_question_language_against_ce: the same against cross-entropy; empty where that is not to be compared.
         published: our same-language scores beside published ones, where they are of the same questions.
+        kinds: how often each system's answer is of the right kind, and right if so (`kinds.shares`); no rows where the
+            kinds of answers are not known.
         ablations: `experiments_section.Results`.
     """
 
@@ -57,6 +60,7 @@ class Report:
     by_question_language: pd.DataFrame
     by_question_language_against_ce: pd.DataFrame
     published: pd.DataFrame
+    kinds: pd.DataFrame
     ablations: object
 
 
@@ -66,13 +70,15 @@ def label(params, system):
 
 
 def load_scores(params):
-    """All score files of a study in one table, with floor and ceiling: columns system, seed, `evaluation.COLUMNS`."""
+    """All score files of a study in one table, with floors and ceiling: columns system, seed, `evaluation.COLUMNS`."""
     tables = [evaluation.read_scores(layout.scores_file(params, ZERO_SHOT)).assign(system=ZERO_SHOT, seed=0)]
     for method in params.trained:
         for seed in params.seeds:
             path = layout.scores_file(params, layout.system_name(method, seed))
             tables.append(evaluation.read_scores(path).assign(system=method, seed=seed))
     tables.append(stages.random_span_scores(params).assign(system=RANDOM, seed=0))
+    guess = kinds.guess_scores(tables[0], roles.read_kinds(params))
+    tables += [guess.assign(system=GUESS, seed=0)] if len(guess) else []
     tables.append(stages.ceiling_scores(params).assign(system=CEILING, seed=0))
     return pd.concat(tables, ignore_index=True)
 
@@ -117,7 +123,8 @@ def build(params):
         )
         if with_ce
         else by_question_language.iloc[:0],
-        published=published.beside(by_language[by_language["system"] != CEILING], whole=roles.whole_sets(params)),
+        published=published.beside(by_language[~by_language["system"].isin(NOT_TRAINED)], whole=roles.whole_sets(params)),
+        kinds=_labelled(params, kinds.shares(trained, roles.read_kinds(params))),
         ablations=experiments_section.build(params),
     )
 
@@ -185,6 +192,12 @@ def metrics(report):
     return tree
 
 
+def floor(report, name, *, value="f1"):
+    """What a guess by kind scores on a set: task -> points; nothing where the kinds of answers are not known."""
+    part = report.table[(report.table["set"] == name) & (report.table["system"] == GUESS)]
+    return dict(zip(part["task"], part[value], strict=True))
+
+
 def mean_matrix(report, name, system, *, value="f1"):
     """The language matrix of one set and system, mean over seeds, in points."""
     part = report.scores[(report.scores["system"] == system) & (report.scores["set"] == name)]
@@ -220,7 +233,11 @@ def _heatmaps(report, name, value):
     for ax, (system, change) in zip(axes[1:], changes.items(), strict=True):
         figures.gxlt_heatmap(change, ax=ax, difference=True, vmax=largest, metric=metric)
         ax.set_title(f"{label(report.params, system)}: change from zero-shot")
-    figure.suptitle(f"{name}: {metric} by question and context language, mean over {_seeds(report.params)}")
+    least = floor(report, name, value=value)
+    figure.suptitle(
+        f"{name}: {metric} by question and context language, mean over {_seeds(report.params)}"
+        + (f" ({GUESS_NAME}: {least['gxlt']:.1f})" if least else "")
+    )
     return figure
 
 
@@ -236,7 +253,7 @@ def _methods(report, name):
     tasks = [task for task in ("xlt", "gxlt_off_diagonal") if (runs["task"] == task).any()]
     figure, axes = plt.subplots(1, 1 + len(tasks), figsize=(5.4 * (1 + len(tasks)), 3.4))
     figure.subplots_adjust(wspace=0.45)
-    figures.scores_by_method(runs, ax=axes[0])
+    figures.scores_by_method(runs, ax=axes[0], floor=floor(report, name))
     for ax, task in zip(axes[1:], tasks, strict=True):
         figures.method_intervals(differences[(differences["set"] == name) & (differences["task"] == task)], ax=ax)
         ax.set_title(f"change from zero-shot\n{TASK_NAMES[task]}", fontsize="medium")
@@ -285,6 +302,7 @@ def write(report, drawn):
         "by-question-language": report.by_question_language,
         "by-question-language-against-ce": report.by_question_language_against_ce,
         "published": report.published,
+        **({"kinds": report.kinds} if len(report.kinds) else {}),
         **experiments_section.tables(report.ablations),
     }
     with atomic_folder(folder / "tables") as out:
@@ -312,7 +330,13 @@ def page(report, drawn):
         "the development set; how the settings were chosen, and which scores were seen on the way, is told in the "
         "repository's README. "
         "*Random span* is a reader that understands nothing, *perfect logits* one that knows every answer: what "
-        "tokenizer, windows and decoding leave of it.",
+        "tokenizer, windows and decoding leave of it."
+        + (
+            " *Guess by kind*, the floor, knows what kind of answer is asked for (a place, a date), finds all that the "
+            "passage states, and picks any one of them: what it scores says nothing of having understood a question."
+            if len(report.kinds)
+            else ""
+        ),
         "",
     ]
     for name in params.data.evaluation_sets:
@@ -339,6 +363,19 @@ def page(report, drawn):
             if f"{name}-{kind}" in drawn:
                 lines += [f"![{caption}](figures/{name}-{kind}.png)", "", caption, ""]
         lines += ["F1 by language, question and passage in the same one:", "", markdown_languages(report, name), ""]
+    if len(report.kinds):
+        lines += [
+            "## More than the kind of the answer?",
+            "",
+            "An answer is right if it is of the right kind, and if it is then the right one of its kind: exact match is "
+            "the product of these two shares. Chance is what a guess by kind would be right in, of the same answers. "
+            f"Transfer is claimed only where the share of right ones is above chance with its 95% interval "
+            f"(over {'seeds and ' if len(params.seeds) > 1 else ''}questions, all language pairs of an id together).",
+            "",
+            *(line for name in dict.fromkeys(report.kinds["set"]) for line in (transfer(report.kinds, name), "")),
+            markdown_kinds(report.kinds),
+            "",
+        ]
     lines += ["## Are the differences real?", ""]
     lines += [
         "Answers are matched by seed, question id and both languages, language pairs weigh alike, and the 95% interval "
@@ -403,6 +440,41 @@ def markdown_scores(part):
                 )
         rows.append(row)
     return markdown(pd.DataFrame(rows).fillna(""))
+
+
+def transfer(table, name):
+    """A sentence on one set: for which systems it shows transfer, to other languages than the question's if it has any.
+
+    Args:
+        table: as `kinds.shares`, with labels.
+    """
+    part = table[table["set"] == name]
+    across = part[part["task"] == "gxlt_off_diagonal"]
+    part, task = (across, "gxlt_off_diagonal") if len(across) else (part[part["task"] == "xlt"], "xlt")
+    above = part.loc[part["above_chance"], "label"]
+    if not len(above):
+        return f"On `{name}`, {TASK_NAMES[task]}: no system is above chance."
+    others = part.loc[~part["above_chance"], "label"]
+    text = f"On `{name}`, {TASK_NAMES[task]}: above chance are {', '.join(above)}"
+    return f"{text}; not above it: {', '.join(others)}." if len(others) else f"{text}, that is all systems."
+
+
+def markdown_kinds(table):
+    """`Report.kinds` as Markdown; all numbers in percent."""
+    shown = pd.DataFrame(
+        {
+            "set": table["set"],
+            "task": [TASK_NAMES[task] for task in table["task"]],
+            "": table["label"],
+            "of the right kind": table["right_kind"],
+            "of these right": table["right_given_kind"],
+            "95% interval": [
+                f"[{low:.1f}, {high:.1f}]" if low == low else "" for low, high in zip(table["low"], table["high"], strict=True)
+            ],
+            "chance": table["chance"],
+        }
+    )
+    return markdown(shown)
 
 
 def markdown_languages(report, name):

@@ -1,5 +1,7 @@
 """Tables as Markdown, and the names that tables and figures share."""
 
+GUESS_NAME = "guess by kind"  # of what `reading.kinds` is about
+
 TASK_NAMES = {
     "xlt": "same language (XLT)",
     "gxlt": "all pairs (G-XLT)",

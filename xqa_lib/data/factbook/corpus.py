@@ -358,6 +358,22 @@ def examples_of(paragraphs):
     return [example for paragraph in paragraphs for example in paragraph.examples]
 
 
+def stated_answers(paragraphs):
+    """What each question could be answered with: every answer that its paragraph states, in the order of the text.
+
+    Args:
+        paragraphs: list of `Paragraph`.
+    Returns:
+        list of (id of the question, language of the paragraph, kind of the answer, answer, is it the right one?).
+    """
+    return [
+        (example.id, paragraph.language, fact.kind, fact.answer.text, fact.answer == example.answers[0])
+        for paragraph in paragraphs
+        for example in paragraph.examples
+        for fact in paragraph.facts
+    ]
+
+
 def cross_lingual(examples_by_language, question_lang, context_lang):
     """Examples with the question in one language and the context and answers in another, paired by id.
 
