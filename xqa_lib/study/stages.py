@@ -229,7 +229,6 @@ def _train(params, folder, *, source, examples, optimisation, method, generation
             output_dir=out / "trainer",
             bf16=in_bf16,
             frozen=params.encoder.frozen,
-            logits_folder=params.runs_folder / "teacher-logits",
             features_folder=params.runs_folder / "features",
             # several processes share out the teacher's work, too, which a pass over all features would not
             teacher_in_step=processes.count() > 1,
