@@ -48,16 +48,6 @@ def parallel_examples(languages=PARALLEL, ids=("b", "a", "NA", "007", "1.0")):
 # ------------------------------------------------------------------------------------------------ where results lie
 
 
-def test_where_results_lie(tmp_path):
-    params = in_folder(SMOKE, tmp_path)
-    assert layout.encoder_folder(params) == tmp_path / "runs/encoder"
-    assert layout.reader_folder(params) == tmp_path / "runs/reader"
-    assert layout.sampled_file(params, 2) == tmp_path / "runs/sampled/seed-2.csv"
-    assert layout.student_folder(params, "skd", 2) == tmp_path / "runs/students/skd/seed-2"
-    assert layout.scores_file(params, layout.system_name("skd", 2)) == tmp_path / "runs/scores/skd-seed-2.csv"
-    assert layout.scores_file(params, layout.system_name("zero-shot", 2)) == tmp_path / "runs/scores/zero-shot.csv"
-
-
 # ------------------------------------------------------------------------------------------------ the sample
 
 
