@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from dataclasses import replace
 
 import pandas as pd
@@ -14,7 +15,7 @@ from xqa_lib.errors import DataError
 from xqa_lib.languages import LANGUAGES, PARALLEL
 from xqa_lib.reading import evaluation
 from xqa_lib.study import layout, on_demand, run_results, samples, stages, sweeps
-from xqa_lib.study.params import load_params
+from xqa_lib.study.params import ROOT, load_params
 from xqa_lib.training import models
 
 SMOKE = load_params("embedded/smoke")
@@ -403,6 +404,27 @@ def test_a_training_that_fails_leaves_nothing(study, monkeypatch):
     with pytest.raises(RuntimeError, match="out of memory"):
         stages.train_student(study, "skd-map", 1)
     assert list((study.runs_folder / "students" / "skd-map").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_student_of_two_processes_is_that_of_one(study, tmp_path, monkeypatch):
+    """By the parameter, as a notebook's training cell does; with a rate that JSON writes as 5e-05."""
+    how = {"learning_rate": 5e-5, "dropout": 0.0, "token_masking": 0.0}  # each process would draw its own
+    params = changed(study, distillation=how)
+    shutil.copytree(study.runs_folder, tmp_path / "runs")
+    params = changed(params, paths={"runs": str(tmp_path / "runs")})
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    one = stages.train_student(params, "skd", 1)
+    two = stages.train_student(replace(params, processes=2), "skd", 1)
+    assert two["step"].tolist() == one["step"].tolist()
+    assert two["learning_rate"].tolist() == pytest.approx(one["learning_rate"].tolist())
+    assert two["learning_rate"].iloc[0] == pytest.approx(5e-5)
+    for name in ("loss", "ce", "kl", "coefficient"):
+        assert two[name].tolist() == pytest.approx(one[name].tolist(), abs=1e-5), name
+    record = record_of(layout.student_folder(params, "skd", 1))
+    assert record["phases"]["training"]["learning_rate"] == 5e-5
 
 
 # ------------------------------------------------------------------------------------------------ the encoder

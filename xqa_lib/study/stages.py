@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import pandas as pd
+import yaml
 
 from .. import sampling
 from ..data import roles
@@ -188,7 +189,8 @@ def train_student(params, method, seed):
 def _train_student_in_processes(params, method, seed):
     """Hand over to `torchrun`, and read the log of what it trained."""
     with scratch_folder() as folder:
-        write_json(folder / "params.yaml", params.as_dict())  # JSON is YAML
+        # JSON would do but for its small numbers: YAML reads 5e-05 as a text, and writes it as 5.0e-05
+        write_text(folder / "params.yaml", yaml.safe_dump(params.as_dict(), sort_keys=False, allow_unicode=True))
         command = ["--params", str(folder / "params.yaml"), "--method", method, "--seed", str(seed)]
         processes.train_in(params.processes, command)
     return pd.read_csv(layout.student_folder(params, method, seed) / "training_log.csv")
