@@ -149,7 +149,8 @@ def sample(params, seed):
     ids = samples.aligned_ids(parallel)
     languages = list(params.sampling.languages)
     first = {}
-    for ntl in range(1, max(2, len(languages))):
+    targets = len(languages) - (params.sampling.pivot is not None)
+    for ntl in range(1, max(1, targets) + 1):
         drawn = sampling.sample_pairs(ids, languages=languages, ntl=ntl, seed=seed, pivot=params.sampling.pivot)
         for pair in drawn:
             first.setdefault(pair, ntl)
