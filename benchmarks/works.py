@@ -34,7 +34,6 @@ GOALS = {
     ("decoding", "library"): 50,
     ("evaluation", "library"): 4,
     ("distillation epoch", "library"): 2,
-    ("distillation epoch", "library, teacher cached"): 2.5,
 }
 
 
@@ -192,7 +191,7 @@ def distillation_work(bench, size, folder):
     optimisation = replace(study.distillation, epochs=1, batch_size=24, accumulation=1, dropout=0.0, token_masking=0.0)
     part = bench.examples[:size]
 
-    def library(logits_folder=None):
+    def library():
         log, _ = distillation.train_reader(
             copy.deepcopy(bench.model),
             bench.tokenizer,
@@ -203,7 +202,6 @@ def distillation_work(bench, size, folder):
             generations=1,
             seed=1,
             output_dir=Path(folder) / "trainer",
-            logits_folder=logits_folder,
         )
         return [row["loss"] for row in log]
 
@@ -220,12 +218,7 @@ def distillation_work(bench, size, folder):
             order=order,
         )
 
-    cache = Path(folder) / f"logits-{size}"
-    return {
-        "recipe": plain,
-        "library": library,
-        "library, teacher cached": lambda: library(cache),  # `measured` fills the cache first
-    }
+    return {"recipe": plain, "library": library}
 
 
 def measured(name, unit, make, sizes, repeats, report):
@@ -240,11 +233,7 @@ def measured(name, unit, make, sizes, repeats, report):
     """
     made = []
     for size in sizes:
-        ways = make(size)
-        for way, function in ways.items():
-            if way.endswith("cached"):
-                function()  # this fills the cache
-        for way, seconds in repeated(ways, repeats).items():
+        for way, seconds in repeated(make(size), repeats).items():
             made.append(Measurement(name, way, size, unit, seconds))
             report(f"{name}, {size} {unit}, {way}: {made[-1].median:.3f} s")
     return made
@@ -294,5 +283,5 @@ def _read_short(size):
 
 
 def scratch_folder():
-    """A folder for trainers and logits that goes away by itself."""
+    """A folder for trainers that goes away by itself."""
     return tempfile.TemporaryDirectory(prefix="benchmarks-")

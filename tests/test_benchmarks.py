@@ -74,10 +74,7 @@ def test_losses_of_an_epoch(bench, tmp_path, monkeypatch):
 
     monkeypatch.setattr(batching.ShuffledLengthGroups, "__iter__", spy)
     ways = works.distillation_work(bench, len(bench.examples), tmp_path)
-    fast, cached = ways["library"](), ways["library, teacher cached"]()
-    assert fast == cached == ways["library, teacher cached"]()  # computed, stored, and read
-    assert len(list(tmp_path.glob("logits-*/*.safetensors"))) == 1
-    assert orders[0] == orders[1] == orders[2]
+    fast = ways["library"]()
     monkeypatch.setattr(works.np.random, "default_rng", lambda seed: Order(orders[0]))
     plain = ways["recipe"]()
     assert len(plain) == len(fast) > 1

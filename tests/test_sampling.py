@@ -166,12 +166,19 @@ def test_without_a_pivot():
         "q3": "es hi",
     }
     ids = {str(i): PARALLEL for i in range(700)}
-    for ntl, count in ((0, 7), (1, 1), (2, 4), (5, 25), (6, 49), (7, 49)):
+    for ntl, count in ((0, 7), (1, 1), (2, 4), (5, 25), (6, 36), (7, 49), (8, 49)):
         assert len(sample_pairs(ids, languages=PARALLEL, ntl=ntl, seed=0, pivot=None)) == 700 * count
     with_english = [
         key for key, _, context in sample_pairs(ids, languages=PARALLEL, ntl=1, seed=0, pivot=None) if context == "en"
     ]
     assert 60 < len(with_english) < 140  # 100 expected, standard deviation 9
+    left_out = [
+        set(PARALLEL) - {language for key, _, language in drawn_pairs if key == i}
+        for drawn_pairs in [sample_pairs(ids, languages=PARALLEL, ntl=6, seed=0, pivot=None)]
+        for i in list(ids)[:50]
+    ]
+    assert {len(languages) for languages in left_out} == {1}
+    assert len(set().union(*left_out)) == 7  # English among them
 
 
 def test_another_pivot():

@@ -18,7 +18,8 @@ def sample_pairs(ids_to_languages, *, languages, ntl, seed, pivot="en"):
 
     For each id, `ntl` target languages are drawn without replacement from `languages` without the pivot; with
     S = targets + pivot, all |S|**2 pairs (question language, context language) are emitted. `ntl` >= |languages| - 1
-    gives all |languages|**2 pairs; `ntl` = 0 the same-language pairs of all languages and no others.
+    (without a pivot >= |languages|) gives all |languages|**2 pairs; `ntl` = 0 the same-language pairs of all languages
+    and no others.
     On XQuAD (1,190 ids, 7 languages), ntl 0...6: 8,330 / 4,760 / 10,710 / 19,040 / 29,750 / 42,840 / 58,310 pairs.
 
     The draw of an id depends on seed, id and language codes only: the same on every platform and Python version, in
@@ -29,7 +30,7 @@ def sample_pairs(ids_to_languages, *, languages, ntl, seed, pivot="en"):
         languages: the languages to draw from, in the order in which pairs are emitted.
         ntl: number of target languages, an integer >= 0.
         seed: integer or string.
-        pivot: the language that always takes part; None draws all of S, `ntl` languages, from `languages`.
+        pivot: the language that always takes part; None draws all of S, `ntl` languages, from all of `languages`.
 
     Returns:
         List of (id, question_lang, context_lang), ids in the order of the mapping.
@@ -56,11 +57,9 @@ def sample_pairs(ids_to_languages, *, languages, ntl, seed, pivot="en"):
         if ntl == 0:
             pairs += [(example_id, language, language) for language in languages]
             continue
-        chosen = set(languages)
-        if ntl < len(languages) - 1:
-            candidates = [language for language in languages if language != pivot]
-            candidates.sort(key=lambda language: pseudo_random_key(seed, example_id, language))
-            chosen = {*candidates[:ntl], *([pivot] if pivot is not None else [])}
+        candidates = [language for language in languages if language != pivot]
+        candidates.sort(key=lambda language: pseudo_random_key(seed, example_id, language))
+        chosen = {pivot, *candidates[:ntl]}
         drawn = [language for language in languages if language in chosen]
         pairs += [(example_id, question, context) for question in drawn for context in drawn]
     return pairs

@@ -76,17 +76,19 @@ def test_groups_are_derived_from_the_relations():
 
 def test_english_data_is_loaded_as_written():
     english = factbook.load_language("en")
-    assert english.code == "en"
+    assert english.language == "en"
     assert english.months[4] == "May"
     assert english.words["colour"]["grey"] == "grey"
-    assert english.syllables["zu"] == "zu"
-    assert english.statements["town"]["bridges"][0] == "{subject} has {answer} bridges."
-    assert english.questions["town"]["bridges"][2] == "How many bridges are there in {subject}?"
+    assert english.names.syllables["zu"] == "zu"
+    bridges = english.entities["town"].relations["bridges"]
+    assert bridges.statements[0] == "{subject} has {answer} bridges."
+    assert bridges.questions[2] == "How many bridges are there in {subject}?"
     assert factbook.load_language(language_files.FOLDER / "en.yaml") == english
-    with pytest.raises(TypeError):
-        english.words["colour"]["grey"] = "gray"
+    with pytest.raises(ValueError, match="frozen"):
+        english.words.colour.grey = "gray"
 
 
+SYLLABLES = f"{', '.join(language_files.SYLLABLES[:25])}, ... (70 in all)"
 BORN = "entities.person.relations.birth_place"
 WRONG = {
     "not yaml": (
@@ -116,11 +118,6 @@ WRONG = {
         '  kilogram: "{number} kilograms"\n  pound: "{number} pounds"\n',
         "quantities: expected only the keys metre, kilogram, found also pound",
     ),
-    "order of keys": (
-        "  syllables: {}\n  finals: {}\n",
-        "  finals: {}\n  syllables: {}\n",
-        "names: expected the keys in the order syllables, finals, found finals, syllables",
-    ),
     "separator": (
         '  sentence_separator: " "\n',
         '  sentence_separator: "  "\n',
@@ -134,12 +131,12 @@ WRONG = {
     "nine digits": (
         '"0123456789"',
         '"012345678"',
-        "text.digits: expected a quoted string of the ten digits from zero to nine, found '012345678'",
+        "text.digits: expected the ten digits from zero to nine, found '012345678'",
     ),
     "digits without quotes": (
         '"0123456789"',
         "1234567890",
-        "text.digits: expected a quoted string of the ten digits from zero to nine, found 1234567890",
+        "text.digits: expected a valid string, found 1234567890",
     ),
     "thousands": (
         "thousands_from: 1000",
@@ -151,7 +148,7 @@ WRONG = {
         '"{month} {day}"',
         "text.date: expected {year} exactly once, found it 0 times in '{month} {day}'",
     ),
-    "eleven months": (', "December"]', "]", "months: expected a list of 12 strings, found 11 entries"),
+    "eleven months": (', "December"]', "]", "months: expected at least 12 entries, found 11"),
     "month twice": ('"December"', '"May"', "months: expected distinct entries, found twice 'May'"),
     "quantity": (
         '"{number} metres"',
@@ -162,7 +159,7 @@ WRONG = {
     "number instead of a word": (
         'red: "red"',
         "red: 7",
-        "words.colour.red: expected a non-empty string, found the int 7",
+        "words.colour.red: expected a valid string, found 7",
     ),
     "placeholder in a word": (
         'red: "red"',
@@ -188,12 +185,12 @@ WRONG = {
     "some names": (
         "  finals: {}\n",
         '  finals: {n: "n", r: "r", s: "s", l: "l"}\n',
-        "names.syllables: expected both tables empty or both filled, found only this one empty",
+        f"names.syllables: expected the keys {SYLLABLES}, found no {SYLLABLES}",
     ),
     "two wordings": (
         '          - "{subject} was born in {answer}."\n',
         "",
-        f"{BORN}.statements: expected a list of 3 strings, found 2 entries",
+        f"{BORN}.statements: expected at least 3 entries, found 2",
     ),
     "wording twice": (
         '"The place of birth of {subject} is {answer}."',
@@ -251,20 +248,20 @@ WRONG = {
     "last wording with words of its own": (
         '"In which town was {subject} born?"',
         '"Which town saw {subject} first?"',
-        f"{BORN}.questions[2]: expected at least one word of the other wordings in the last one (used in evaluation "
+        f"{BORN}.questions: expected at least one word of the other wordings in the last one (used in evaluation "
         "only), found none in 'Which town saw {subject} first?'",
     ),
     "word at the start": (
         '"The colour of its cover is {answer}."',
         '"{answer} is the colour of its cover."',
-        "entities.book.relations.cover_colour.statements[1]: expected no {answer} at the start, because a word of "
-        "colour would need a capital letter, found '{answer} is the colour of its cover.'",
+        "entities.book.relations.cover_colour.statements[1]: expected no {answer} at the start, where a word of the "
+        "lexicon would need a capital letter, found '{answer} is the colour of its cover.'",
     ),
     "one sentence for two relations": (
         '"How many schools does {subject} have?"',
         '"How many bridges does {subject} have?"',
-        "entities.town.relations.schools.questions[0]: expected words that tell it apart from bridges, found the same "
-        "sentence in both: 'How many bridges does {subject} have?'",
+        "entities.town: expected questions of schools that tell it apart from bridges, found the same sentence in "
+        "both: 'How many bridges does {subject} have?'",
     ),
 }
 
@@ -309,8 +306,7 @@ def test_other_scripts_need_spellings_of_all_syllables(tmp_path):
     path = tmp_path / "ru.yaml"
     path.write_text(ENGLISH.replace("language: en", "language: ru", 1), encoding="utf-8")
     assert factbook.language_problems(path)[0] == (
-        f"{path}: names.syllables: expected the keys ba, be, bi, bo, bu, da, de, di, do, du, fa, fe, ... (70 in all), "
-        "found no ba, be, bi, bo, bu, da, de, di, do, du, fa, fe, ... (70 in all)"
+        f"{path}: names.syllables: expected the keys {SYLLABLES}, found no {SYLLABLES}"
     )
 
 
@@ -320,7 +316,7 @@ def test_pieces_of_names_must_stay_nfc_when_joined(tmp_path):
     path = tmp_path / "en.yaml"
     path.write_text(ENGLISH.replace("  syllables: {}\n  finals: {}\n", filled_in, 1), encoding="utf-8")
     assert factbook.language_problems(path) == [
-        f"{path}: names.finals.n: expected text that stays NFC when syllables are joined, found 'ba\u0301'"
+        f"{path}: names: expected text that stays NFC when syllables are joined to n, found 'ba\u0301'"
     ]
 
 
@@ -391,7 +387,7 @@ def test_answers_stand_at_their_offsets(code, evaluation):
             assert after.answer.start >= before.answer.start + len(before.answer.text)
         for fact in paragraph.facts:
             if fact.kind in language_files.LEXICON:
-                assert fact.answer.text in data.words[fact.kind].values()
+                assert fact.answer.text in dict(data.words[fact.kind]).values()
 
 
 @pytest.mark.parametrize("code", AVAILABLE)
@@ -423,15 +419,16 @@ def test_last_wordings_are_in_evaluation_only(code, training, evaluation):
     used = {"training": 0, "evaluation": 0}
     for name, paragraphs in (("training", training[code]), ("evaluation", evaluation[code])):
         for paragraph in paragraphs:
+            sentences = data.entities[paragraph.entity]
             answers = {fact.relation: fact.answer.text for fact in paragraph.facts}
-            last = [filled(paragraph, data.introductions[paragraph.entity][-1])]
+            last = [filled(paragraph, sentences.introductions[-1])]
             for relation, answer in answers.items():
-                wording = data.statements[paragraph.entity][relation][-1]
+                wording = sentences.relations[relation].statements[-1]
                 last.append(filled(paragraph, wording).replace("{answer}", answer))
             used[name] += sum(sentence in paragraph.context for sentence in last)
             for example in paragraph.examples:
                 relation = example.id.split("-")[-1]
-                used[name] += example.question == filled(paragraph, data.questions[paragraph.entity][relation][-1])
+                used[name] += example.question == filled(paragraph, sentences.relations[relation].questions[-1])
     assert used["training"] == 0
     assert used["evaluation"] > 100  # about a third of some 770 sentences
 
@@ -518,7 +515,8 @@ def test_numbers_dates_and_names_are_written_as_the_language_says():
     assert corpus._answer_text(english, "date", (1701, 5, 9)) == "May 9, 1701"
     assert corpus._answer_text(english, "food", "eggs") == "eggs"
     assert corpus._answer_text(english, "person", ((("ba", "do"), ""), (("ki", "ru"), "n"))) == "Bado Kirun"
-    other = corpus.replace(english, digits="٠١٢٣٤٥٦٧٨٩", thousands_separator=".", thousands_from=10000)
+    text = {"digits": "٠١٢٣٤٥٦٧٨٩", "thousands_separator": ".", "thousands_from": 10000}
+    other = english.model_copy(update={"text": english.text.model_copy(update=text)})
     assert corpus._answer_text(other, "number", 4785) == "٤٧٨٥"
     assert corpus._answer_text(other, "number", 47850) == "٤٧.٨٥٠"
     assert corpus._answer_text(other, "date", (1701, 5, 9)) == "May ٩, ١٧٠١"

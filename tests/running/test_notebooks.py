@@ -226,10 +226,6 @@ def parsed(cell):
     return ast.parse(cell.source)
 
 
-def test_the_story_is_complete():
-    assert {path.stem[:2] for path in COMMITTED} >= {"01", "02", "03", "04", "05", "06", "07"}
-
-
 def test_one_cell_declares_the_parameters_as_plain_literals(committed):
     (cell,) = [cell for cell in committed.cells if "parameters" in cell.metadata.get("tags", [])]
     assert cell is code_cells(committed)[0]

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from xqa_lib.errors import DataError
+from xqa_lib.languages import PARALLEL
 from xqa_lib.study import experiments
 from xqa_lib.study.experiments import Setting, all_experiments, assigned, plan, reference, students_of_the_study
-from xqa_lib.study.params import PROFILES, load_params
+from xqa_lib.study.params import PROFILES, Sampling, load_params
 
 PARAMS = load_params("paper")
 CE, SKD, MAP = (PARAMS.methods[name] for name in ("ce", "skd", "skd-map"))
@@ -211,5 +212,11 @@ def test_the_plan_counts_examples():
     assert table["new"].sum() == sum(len(assigned(params, g)) for g in params.sweeps.groups) - len(
         set(students_of_the_study(params)) & {k for g in params.sweeps.groups for k in assigned(params, g)}
     )
-    assert experiments.pairs_per_id(setting(replace(MAP, ntl=0)), "abcdefg") == 7
-    assert experiments.pairs_per_id(setting(replace(MAP, ntl=9), left_out="g"), "abcdefg") == 36
+    assert pairs_per_id(0) == 7
+    assert pairs_per_id(9, left_out="zh") == 36
+    assert (pairs_per_id(5), pairs_per_id(5, pivot=False)) == (36, 36)
+    assert [pairs_per_id(ntl, sampling=Sampling(list(PARALLEL), None)) for ntl in (0, 5, 6, 7)] == [7, 25, 36, 49]
+
+
+def pairs_per_id(ntl, sampling=PARAMS.sampling, **changes):
+    return experiments.pairs_per_id(setting(replace(MAP, ntl=ntl), **changes), sampling)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from dataclasses import replace
 
 import pandas as pd
@@ -14,7 +15,7 @@ from xqa_lib.errors import DataError
 from xqa_lib.languages import LANGUAGES, PARALLEL
 from xqa_lib.reading import evaluation
 from xqa_lib.study import layout, on_demand, run_results, samples, stages, sweeps
-from xqa_lib.study.params import load_params
+from xqa_lib.study.params import ROOT, load_params
 from xqa_lib.training import models
 
 SMOKE = load_params("embedded/smoke")
@@ -46,16 +47,6 @@ def parallel_examples(languages=PARALLEL, ids=("b", "a", "NA", "007", "1.0")):
 
 
 # ------------------------------------------------------------------------------------------------ where results lie
-
-
-def test_where_results_lie(tmp_path):
-    params = in_folder(SMOKE, tmp_path)
-    assert layout.encoder_folder(params) == tmp_path / "runs/encoder"
-    assert layout.reader_folder(params) == tmp_path / "runs/reader"
-    assert layout.sampled_file(params, 2) == tmp_path / "runs/sampled/seed-2.csv"
-    assert layout.student_folder(params, "skd", 2) == tmp_path / "runs/students/skd/seed-2"
-    assert layout.scores_file(params, layout.system_name("skd", 2)) == tmp_path / "runs/scores/skd-seed-2.csv"
-    assert layout.scores_file(params, layout.system_name("zero-shot", 2)) == tmp_path / "runs/scores/zero-shot.csv"
 
 
 # ------------------------------------------------------------------------------------------------ the sample
@@ -224,14 +215,12 @@ def test_stages_leave_their_results_and_nothing_else(study):
     found = {
         str(path.relative_to(study.runs_folder)) for path in study.runs_folder.rglob("*") if path.suffix != ".json"
     }
-    # features and the first teacher's logits, for other runs with the same data or reader: no result, and of no stage
-    logits = {path for path in found if path.startswith("teacher-logits")}
+    # features, for other runs with the same data: no result, and of no stage
     features = {path for path in found if path.startswith("features")}
-    assert len(logits) == 2
     folders = (layout.reader_folder(study), layout.student_folder(study, "skd", 1))
     phases = [record_of(folder)["phases"] for folder in folders]
     assert len(features) == 1 + sum(map(len, phases))
-    found -= logits | features
+    found -= features
     weights = {"model.safetensors", "training_log.csv"}
     assert found == {
         "encoder",
@@ -415,6 +404,27 @@ def test_a_training_that_fails_leaves_nothing(study, monkeypatch):
     with pytest.raises(RuntimeError, match="out of memory"):
         stages.train_student(study, "skd-map", 1)
     assert list((study.runs_folder / "students" / "skd-map").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_student_of_two_processes_is_that_of_one(study, tmp_path, monkeypatch):
+    """By the parameter, as a notebook's training cell does; with a rate that JSON writes as 5e-05."""
+    how = {"learning_rate": 5e-5, "dropout": 0.0, "token_masking": 0.0}  # each process would draw its own
+    params = changed(study, distillation=how)
+    shutil.copytree(study.runs_folder, tmp_path / "runs")
+    params = changed(params, paths={"runs": str(tmp_path / "runs")})
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    one = stages.train_student(params, "skd", 1)
+    two = stages.train_student(replace(params, processes=2), "skd", 1)
+    assert two["step"].tolist() == one["step"].tolist()
+    assert two["learning_rate"].tolist() == pytest.approx(one["learning_rate"].tolist())
+    assert two["learning_rate"].iloc[0] == pytest.approx(5e-5)
+    for name in ("loss", "ce", "kl", "coefficient"):
+        assert two[name].tolist() == pytest.approx(one[name].tolist(), abs=1e-5), name
+    record = record_of(layout.student_folder(params, "skd", 1))
+    assert record["phases"]["training"]["learning_rate"] == 5e-5
 
 
 # ------------------------------------------------------------------------------------------------ the encoder

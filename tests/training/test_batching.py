@@ -1,7 +1,6 @@
 import numpy as np
-import pytest
 
-from xqa_lib.training.batching import ShuffledLengthGroups, TokenBudgetBatches, cut
+from xqa_lib.training.batching import ShuffledLengthGroups, cut
 
 LENGTHS = np.random.default_rng(0).integers(10, 200, 1003)
 
@@ -47,46 +46,6 @@ def test_the_incomplete_batch_is_last():
 def test_few_or_no_features():
     assert list(ShuffledLengthGroups([7], batch_size=8, seed=1)) == [0]
     assert list(ShuffledLengthGroups([], batch_size=8, seed=1)) == []
-
-
-# ---- a budget of tokens ----------------------------------------------------------------------------------------------
-
-
-def budget(**changes):
-    return TokenBudgetBatches(LENGTHS, **{"batch_tokens": 1000, "seed": 1, **changes})
-
-
-def test_budget_every_feature_once_and_no_batch_too_large():
-    found = list(budget())
-    assert len(found) == len(budget())
-    assert sorted(index for batch in found for index in batch) == list(range(1003))
-    sizes = [len(batch) * max(LENGTHS[batch]) for batch in found]
-    assert max(sizes) <= 1000
-    assert np.median(sizes) > 850
-    assert len({len(batch) for batch in found}) > 5
-
-
-def test_budget_pads_little():
-    real = sum(LENGTHS[batch].sum() for batch in budget())
-    assert real / sum(len(batch) * max(LENGTHS[batch]) for batch in budget()) > 0.95
-
-
-def test_budget_order_is_a_function_of_seed_and_epoch():
-    def order(seed, epoch):
-        sampler = budget(seed=seed)
-        sampler.set_epoch(epoch)
-        return list(sampler)
-
-    assert order(1, 0) == order(1, 0)
-    assert order(1, 0) != order(1, 1)
-    assert sorted(order(1, 0)) == sorted(order(1, 1))  # the same batches
-    assert sorted(order(1, 0)) != sorted(order(2, 0))
-
-
-def test_a_feature_longer_than_the_budget_is_refused():
-    with pytest.raises(ValueError, match=r"^batch_tokens 100 is less than the longest feature's 199 tokens; raise it$"):
-        budget(batch_tokens=100)
-    assert list(TokenBudgetBatches([], batch_tokens=5, seed=1)) == []
 
 
 def test_batches_keep_to_their_size_and_to_their_tokens():

@@ -77,10 +77,7 @@ def tiny_model(*, dropout=0.0, seed=0, type_vocab_size=2):
     )
 
 
-OPTIONS = (
-    *("steps", "first_teacher", "teacher_questions", "teacher_in_step", "logits_folder", "batch_tokens"),
-    "features_folder",
-)
+OPTIONS = ("steps", "first_teacher", "teacher_questions", "teacher_in_step", "features_folder")
 
 
 def run(tmp_path, method, *, model=None, examples=EXAMPLES, generations=3, seed=1, **changes):
@@ -614,17 +611,3 @@ def test_dropout_of_a_run(tmp_path):
 def test_errors(tmp_path, examples, changes, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         run(tmp_path, SKD, examples=examples, **changes)
-
-
-def test_a_budget_of_tokens(tmp_path, monkeypatch):
-    seen = []
-    original = trainer.span_logits
-    monkeypatch.setattr(trainer, "span_logits", lambda *a: (seen.append(a[1]["input_ids"]), original(*a))[1])
-    _, _, log, _ = run(tmp_path, SKD, epochs=2, generations=2, accumulation=1, batch_tokens=90)
-    assert all(batch.numel() <= 90 for batch in seen)
-    assert len({len(batch) for batch in seen}) > 1
-    assert len(log) == len(seen)
-    half = len(seen) // 2
-    for epoch in (seen[:half], seen[half:]):
-        assert sum(len(batch) for batch in epoch) == len(training_features(TOKENIZER, EXAMPLES, FEATURES))
-    assert [batch.tolist() for batch in seen[:half]] != [batch.tolist() for batch in seen[half:]]

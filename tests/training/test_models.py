@@ -214,6 +214,24 @@ def test_a_good_folder(folder):
     assert weights_hash(load_reader(folder, seed=9)[0]) == weights_hash(reader)  # nothing is missing
 
 
+@pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16], ids=str)
+def test_weights_stored_in_half_precision_are_trained_in_single(tmp_path, stored):
+    tiny_reader().to(stored).save_pretrained(tmp_path)
+    TOKENIZER.save_pretrained(tmp_path)
+    reader, _ = load_reader(tmp_path)
+    assert {weight.dtype for weight in reader.parameters()} == {reader.config.dtype} == {torch.float32}
+    for found, saved in zip(reader.parameters(), tiny_reader().to(stored).parameters(), strict=True):
+        assert torch.equal(found, saved.float())
+    # a step that half precision would lose
+    weight = reader.get_input_embeddings().weight
+    before = weight.detach().clone()
+    with torch.no_grad():
+        weight.add_(3e-5 * before.abs())
+    assert ((weight != before) | (before == 0)).all()
+    reader.save_pretrained(tmp_path)
+    assert torch.equal(load_reader(tmp_path)[0].get_input_embeddings().weight, weight)
+
+
 @pytest.mark.skipif(not cpu_linear.available(), reason="this PyTorch has no oneDNN product")
 def test_a_reader_multiplies_with_onednn_and_is_saved_as_an_ordinary_one(folder, tmp_path):
     def kinds(model):

@@ -1,4 +1,4 @@
-"""Stored logits are the teacher's, found by what a feature holds; a file is shared only where all of it is the same."""
+"""Stored logits are the teacher's, found by what a feature holds."""
 
 from dataclasses import replace
 
@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from tests.training.test_distillation import EXAMPLES, FEATURES, SKD, TOKENIZER, run, tiny_model
-from xqa_lib.training import teacher_logits
 from xqa_lib.training.dataset import PadToBatch, training_features
-from xqa_lib.training.models import span_logits, weights_hash
-from xqa_lib.training.teacher_logits import compute, feature_id, shared
+from xqa_lib.training.models import span_logits
+from xqa_lib.training.teacher_logits import compute, feature_id
 
 LOWEST = torch.finfo(torch.float32).min
 DATA = training_features(TOKENIZER, EXAMPLES, replace(FEATURES, max_length=20, stride=6, max_question_length=8))
@@ -73,15 +72,6 @@ def test_equal_features_are_read_once_and_in_any_order(teacher, table):
         assert torch.equal(getattr(other, name), getattr(table, name))
 
 
-def test_features_are_checked(teacher):
-    table = compute(teacher, DATA.select(range(5)))
-    table.check(DATA["feature_id"][:5], DATA["length"][:5])
-    with pytest.raises(ValueError, match=f"the teacher's logits lack {len(DATA) - 5} of {len(DATA)} features"):
-        table.check(DATA["feature_id"], DATA["length"])
-    with pytest.raises(ValueError, match="lack 1 of 5 features, or hold them at another length"):
-        table.check(DATA["feature_id"][:5], [*DATA["length"][:4], 1])
-
-
 def test_a_teacher_in_training_mode_is_refused(teacher):
     with pytest.raises(ValueError, match="the teacher is in training mode, and its dropout would be stored"):
         compute(tiny_model(dropout=0.3).train(), DATA)
@@ -93,73 +83,6 @@ def test_logits_that_are_not_finite_are_refused():
         model.qa_outputs.bias[0] = float("nan")
     with pytest.raises(ValueError, match="not finite in half precision; did the training diverge"):
         compute(model, DATA)
-
-
-# ---- files -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def passes(monkeypatch):
-    """How often a teacher was read."""
-    made = []
-    original = teacher_logits.compute
-    monkeypatch.setattr(teacher_logits, "compute", lambda *a, **k: (made.append(1), original(*a, **k))[1])
-    return made
-
-
-def ask(teacher, data, folder, **options):
-    return shared(teacher, data, folder=folder, teacher_hash=weights_hash(teacher), **options)
-
-
-def test_a_file_serves_the_same_teacher_and_features_only(teacher, table, tmp_path, passes):
-    ask(teacher, DATA, tmp_path)
-    found = ask(teacher, DATA.shuffle(seed=1), tmp_path)  # the order is not part of it
-    assert len(passes) == 1
-    for name in ("ids", "bounds", "start", "end"):
-        assert torch.equal(getattr(found, name), getattr(table, name))
-    other = tiny_model(seed=4).eval()
-    assert not torch.equal(ask(other, DATA, tmp_path).start, table.start)
-    assert len(ask(teacher, DATA.select(range(5)), tmp_path).ids) == 5
-    ask(teacher, DATA, tmp_path, compute_type="bfloat16")
-    assert len(passes) == 4
-    assert len(list(tmp_path.iterdir())) == 4
-
-
-@pytest.mark.parametrize("content", [b"", b"not safetensors", None], ids=["empty", "text", "cut off"])
-def test_a_damaged_file_is_made_again(teacher, table, tmp_path, passes, content):
-    ask(teacher, DATA, tmp_path)
-    (path,) = tmp_path.iterdir()
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-10] if content is None else content)
-    assert torch.equal(ask(teacher, DATA, tmp_path).start, table.start)
-    assert len(passes) == 2
-    assert len(path.read_bytes()) == len(whole)
-
-
-def test_a_file_under_a_wrong_name_is_not_believed(teacher, table, tmp_path, passes):
-    ask(tiny_model(seed=4).eval(), DATA, tmp_path / "other")
-    ask(teacher, DATA, tmp_path)
-    (path,) = tmp_path.glob("*.safetensors")
-    (wrong,) = (tmp_path / "other").iterdir()
-    path.write_bytes(wrong.read_bytes())
-    assert torch.equal(ask(teacher, DATA, tmp_path).start, table.start)
-    assert len(passes) == 3
-
-
-def test_the_folder_stays_small(teacher, tmp_path, monkeypatch, capsys):
-    ask(teacher, DATA, tmp_path)
-    (first,) = tmp_path.iterdir()
-    monkeypatch.setattr(teacher_logits, "FOLDER_BYTES", int(2.5 * first.stat().st_size))
-    ask(tiny_model(seed=5).eval(), DATA, tmp_path)
-    ask(teacher, DATA, tmp_path)  # used again: now the younger file is the one unused for longest
-    ask(tiny_model(seed=6).eval(), DATA, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
-    assert first.exists()
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr(teacher_logits, "FOLDER_BYTES", 10)
-    ask(tiny_model(seed=7).eval(), DATA, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 1
-    assert "larger than the 10 bytes meant for its folder" in capsys.readouterr().err
 
 
 # ---- runs ------------------------------------------------------------------------------------------------------------
@@ -176,17 +99,3 @@ def test_a_run_with_stored_logits_has_the_losses_of_one_with_the_teacher_in_the_
         for name in ("loss", "ce", "kl", "coefficient", "grad_norm"):
             assert found[name] == pytest.approx(expected[name], rel=2e-2 if bf16 else 1e-3, abs=1e-3), name
     assert plain[0] == fast[0]
-
-
-def test_a_result_does_not_depend_on_which_run_came_first(tmp_path, passes):
-    folder = tmp_path / "logits"
-    alone = run(tmp_path, MAP, model=tiny_model(dropout=0.2))
-    first = run(tmp_path, MAP, model=tiny_model(dropout=0.2), logits_folder=folder)
-    assert len(list(folder.iterdir())) == 1  # the teachers after the first are this run's own
-    again = run(tmp_path, MAP, model=tiny_model(dropout=0.2), logits_folder=folder)
-    assert alone[1] == first[1] == again[1]
-    assert alone[2] == first[2] == again[2] or [row["loss"] for row in alone[2]] == [row["loss"] for row in again[2]]
-    assert len(passes) == 3 + 3 + 2
-    other = run(tmp_path, SKD, model=tiny_model(dropout=0.2), logits_folder=folder, seed=2)
-    assert len(passes) == 3 + 3 + 2 + 2
-    assert other[1] != first[1]

@@ -266,25 +266,6 @@ def available(name, data_dir=None):
     return [pair for pair in pairs if _find(layout, _filler(*pair), folder)]
 
 
-def provenance(path):
-    """Whether a file is byte for byte an official one, by its SHA-256.
-
-    Returns:
-        "official"; "differs from the official file" if it has an official name but other bytes; "no official checksum
-        known" for other names (single files of MLQA, TyDiQA files of one language).
-    Raises:
-        DataError: the file cannot be read.
-    """
-    path = Path(path)
-    try:
-        found = files.sha256_of(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the path") from None
-    if any(found == download.sha256 for download in DOWNLOADS.values()):
-        return "official"
-    return "differs from the official file" if path.name in DOWNLOADS else "no official checksum known"
-
-
 def _pair(corpus, question_lang, context_lang):
     known = ", ".join(corpus.languages)
     if question_lang is None and context_lang is None:

@@ -9,28 +9,13 @@ import tempfile
 import threading
 from pathlib import Path
 
+import nbformat
+import papermill
+from nbclient.exceptions import DeadKernelError
+
 from ..errors import DataError
 from . import TRAINING
 from .files import ROOT, write_text
-
-
-@contextlib.contextmanager
-def _absent(module):
-    """While it lasts, importing `module` fails as if it were not installed, unless it was imported before."""
-    hidden = sys.modules.setdefault(module, None) is None
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules[module]
-
-
-# jsonschema, which checks notebooks, does without this grammar of international web addresses where it is absent. No
-# notebook uses them, and to import it takes 0.7 seconds of each stage.
-with _absent("rfc3987_syntax"):
-    import nbformat
-    import papermill
-    from nbclient.exceptions import DeadKernelError
 
 FOLDER = ROOT / "notebooks"
 

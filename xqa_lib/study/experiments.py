@@ -236,11 +236,13 @@ def _kind(method):
     return method.coefficient if method.coefficient in (None, "constant") else "adaptive"
 
 
-def pairs_per_id(setting, languages):
-    """How many language pairs the sampling draws for each id."""
-    count = len(languages) - (setting.left_out is not None)
+def pairs_per_id(setting, sampling):
+    """How many language pairs are drawn for each id under `params.Sampling`."""
+    count = len(sampling.languages) - (setting.left_out is not None)
     ntl = setting.method.ntl
-    return count if ntl == 0 else min(ntl + 1, count) ** 2
+    # a free draw in place of the pivot is of as many languages; a study without a pivot draws ntl
+    drawn = ntl + (sampling.pivot is not None or not setting.pivot)
+    return count if ntl == 0 else min(drawn, count) ** 2
 
 
 def plan(params):
@@ -256,7 +258,7 @@ def plan(params):
         examples = 0
         for setting in new.values():
             as_long = setting if setting.steps_of_ntl is None else with_method(setting, ntl=setting.steps_of_ntl)
-            examples += setting.parallel_ids * pairs_per_id(as_long, params.sampling.languages) * setting.epochs
+            examples += setting.parallel_ids * pairs_per_id(as_long, params.sampling) * setting.epochs
         rows.append((experiment.name, experiment.group, len(experiment.points), len(new), examples))
     return pd.DataFrame(rows, columns=["experiment", "group", "settings", "new", "examples"])
 
@@ -466,9 +468,8 @@ def _ntl_steps(params):
 def _pivot(params):
     points = []
     base, label = reference(params), _label(params, "skd-map")
-    # Without a pivot in the study there is nothing to take away; with many targets a free draw of one language more
-    # would be that of all languages, and of more pairs.
-    if params.sampling.pivot and 0 < base.method.ntl < len(params.sampling.languages) - 2:
+    # Without a pivot in the study there is nothing to take away; where all languages are drawn, nothing would change.
+    if params.sampling.pivot and 0 < base.method.ntl < len(params.sampling.languages) - 1:
         points.append(Point(label, f"{params.sampling.pivot} always", base))
         points.append(Point(label, "any languages", replace(base, pivot=False)))
     return Experiment("pivot", "data", "Must the pivot be one of the drawn languages?", "drawn", tuple(points))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import pandas as pd
+import yaml
 
 from .. import sampling
 from ..data import roles
@@ -148,7 +149,8 @@ def sample(params, seed):
     ids = samples.aligned_ids(parallel)
     languages = list(params.sampling.languages)
     first = {}
-    for ntl in range(1, max(2, len(languages))):
+    targets = len(languages) - (params.sampling.pivot is not None)
+    for ntl in range(1, max(1, targets) + 1):
         drawn = sampling.sample_pairs(ids, languages=languages, ntl=ntl, seed=seed, pivot=params.sampling.pivot)
         for pair in drawn:
             first.setdefault(pair, ntl)
@@ -188,7 +190,8 @@ def train_student(params, method, seed):
 def _train_student_in_processes(params, method, seed):
     """Hand over to `torchrun`, and read the log of what it trained."""
     with scratch_folder() as folder:
-        write_json(folder / "params.yaml", params.as_dict())  # JSON is YAML
+        # JSON would do but for its small numbers: YAML reads 5e-05 as a text, and writes it as 5.0e-05
+        write_text(folder / "params.yaml", yaml.safe_dump(params.as_dict(), sort_keys=False, allow_unicode=True))
         command = ["--params", str(folder / "params.yaml"), "--method", method, "--seed", str(seed)]
         processes.train_in(params.processes, command)
     return pd.read_csv(layout.student_folder(params, method, seed) / "training_log.csv")
@@ -229,7 +232,6 @@ def _train(params, folder, *, source, examples, optimisation, method, generation
             output_dir=out / "trainer",
             bf16=in_bf16,
             frozen=params.encoder.frozen,
-            logits_folder=params.runs_folder / "teacher-logits",
             features_folder=params.runs_folder / "features",
             # several processes share out the teacher's work, too, which a pass over all features would not
             teacher_in_step=processes.count() > 1,

@@ -152,8 +152,7 @@ class Trainer:
         if not setting.dropout:
             optimisation = replace(optimisation, dropout=0.0, token_masking=0.0)
         facts = {"examples": len(examples), "corrupted": corrupted, "ids": len({e.id for e in examples})}
-        # the first teacher's logits are the same for all settings with these examples
-        options = {"steps": self._steps(setting, optimisation), "logits_folder": self.scratch / "logits"}
+        options = {"steps": self._steps(setting, optimisation)}
         options["features_folder"] = self.params.runs_folder / "features"
         # without noise teacher and student start equal, and the rounding of stored logits would tell them apart
         options["teacher_in_step"] = not setting.dropout

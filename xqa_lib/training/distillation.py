@@ -65,7 +65,7 @@ def train_reader(
         checkpoints: (facts) -> `checkpoints.RunCheckpoints` of the training that these facts describe, to go on from
             and to write to; None keeps none.
         features_folder: as `folder` of `training_features`.
-        options: logits_folder, teacher_in_step, batches_per_block and batch_tokens of `DistillationTrainer`.
+        options: teacher_in_step and batches_per_block of `DistillationTrainer`.
 
     Returns:
         (log, generations): a list of one dict per optimiser step (step, epoch, generation, loss, ce, kl, coefficient,
@@ -131,10 +131,9 @@ def train_reader(
             "steps": steps,
             "first_teacher": first_teacher and weights_hash(first_teacher),
             "teacher_questions": teacher_questions and data_hash(teacher_questions),
-            # where logits lie changes nothing
             "bf16": bf16,
             "frozen": frozen,
-            "options": {name: value for name, value in options.items() if name != "logits_folder"},
+            "options": options,
             "threads": torch.get_num_threads(),
             "processes": count(),
             "device": "cuda" if torch.cuda.is_available() else "cpu",

@@ -25,7 +25,9 @@ READ_CONFIGS = ("config.json", "tokenizer_config.json", "generation_config.json"
 def load_reader(source, *, seed=None):
     """Load a model for question answering and its tokenizer.
 
-    With a `seed`, an encoder folder is accepted too: its missing answer layer is initialised from it.
+    With a `seed`, an encoder folder is accepted too: its missing answer layer is initialised from it. Weights are
+    float32 whatever the type they are stored in: in half precision a small step of training is lost in rounding, or
+    the loss overflows. `bf16` of the parameters computes in bfloat16 from float32 weights.
 
     Args:
         source: a model folder, or the name of a model on the hub.
@@ -45,7 +47,7 @@ def load_reader(source, *, seed=None):
     torch.manual_seed(seed or 0)
     try:
         model, loaded = AutoModelForQuestionAnswering.from_pretrained(
-            source, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            source, dtype=torch.float32, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     # Of anything: weights of another shape than the configuration's, a file cut off, a tokenizer.json that is none

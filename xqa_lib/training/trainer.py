@@ -11,7 +11,7 @@ from .. import losses
 from ..coefficients import COEFFICIENTS
 from ..errors import DataError
 from . import parallel_view, teacher_logits
-from .batching import ShuffledLengthGroups, TokenBudgetBatches
+from .batching import ShuffledLengthGroups
 from .checkpoints import ResumableTrainer, load_weights
 from .dataset import mask_tokens
 from .models import span_logits, weights_hash
@@ -95,12 +95,9 @@ class DistillationTrainer(ResumableTrainer):
         method: `params.Method`; with `coefficient` None no teacher is kept and the loss is the cross-entropy.
         epochs_per_generation: epochs after which the teacher is renewed.
         token_masking: share of the tokens that are hidden from the student, not from the teacher (`mask_tokens`).
-        logits_folder: where the first teacher's logits are kept for other runs (see `teacher_logits`); None: nowhere.
         teacher_in_step: ask the teacher in every step, unrounded, instead of once a generation: the plain way, for
             comparison.
         batches_per_block: of the order (`batching.ShuffledLengthGroups`); 1 is a plain shuffle, whatever the lengths.
-        batch_tokens: tokens of a batch, padding included, in place of a number of features (see
-            `batching.TokenBudgetBatches`); on one device only.
         generation_steps: the numbers of optimiser steps done when a generation begins, 0 among them; then epochs do not
             matter. None: epochs decide.
         first_teacher: generation 1's teacher; None: a copy of the student as it starts.
@@ -120,10 +117,8 @@ class DistillationTrainer(ResumableTrainer):
         token_masking=0.0,
         generation_steps=None,
         first_teacher=None,
-        logits_folder=None,
         teacher_in_step=False,
         batches_per_block=20,
-        batch_tokens=None,
         ids=(),
         **kwargs,
     ):
@@ -135,10 +130,8 @@ class DistillationTrainer(ResumableTrainer):
         self.epochs_per_generation = epochs_per_generation
         self.generation_steps = generation_steps
         self.first_teacher = first_teacher
-        self.logits_folder = logits_folder
         self.teacher_in_step = teacher_in_step
         self.batches_per_block = batches_per_block
-        self.batch_tokens = batch_tokens
         self.teacher = None
         self._teacher_logits = (None, None)  # a teacher and its table
         self.generations = []
@@ -198,22 +191,8 @@ class DistillationTrainer(ResumableTrainer):
         return self.sampler
 
     def get_train_dataloader(self):
-        if self.args.world_size > 1:
-            return self._shared_out()
-        if self.batch_tokens is None:
+        if self.args.world_size == 1:
             return super().get_train_dataloader()
-        self.sampler = TokenBudgetBatches(
-            self.train_dataset["length"], batch_tokens=self.batch_tokens, seed=self.args.seed
-        )
-        loader = DataLoader(self.train_dataset, batch_sampler=self.sampler, collate_fn=self.data_collator)
-        return self.accelerator.prepare(loader)
-
-    def _shared_out(self):
-        if self.batch_tokens is not None:
-            raise ValueError(
-                f"batch_tokens needs one process, found {self.args.world_size}: each would get a part of a batch; give "
-                "a batch_size instead"
-            )
         # Trainer would give each process batches of its own, and so make the step's batch larger with their number
         return DataLoader(
             self.train_dataset,
@@ -240,25 +219,9 @@ class DistillationTrainer(ResumableTrainer):
         if self.teacher_in_step or self.args.max_steps > 0 or "teacher_input_ids" in inputs:
             return read_teacher(self.teacher, inputs)
         if self._teacher_logits[0] is not self.teacher:  # a new generation, or a run that was taken up again
-            self._teacher_logits = (self.teacher, self._read_with_teacher())
+            table = teacher_logits.compute(self.teacher, self.train_dataset)
+            self._teacher_logits = (self.teacher, table.to(self.args.device))
         return self._teacher_logits[1].batch(inputs["feature_id"], inputs["attention_mask"]), None
-
-    def _read_with_teacher(self):
-        dataset = self.train_dataset
-        # only the first teacher is one that other runs share
-        if self.logits_folder is None or len(self.generations) > 1:
-            table = teacher_logits.compute(self.teacher, dataset)
-        else:
-            with self.accelerator.local_main_process_first():  # the others find its file
-                table = teacher_logits.shared(
-                    self.teacher,
-                    dataset,
-                    folder=self.logits_folder,
-                    teacher_hash=self.generations[-1]["teacher_weights"],
-                    compute_type="bfloat16" if self.args.bf16 else "float32",
-                )
-        table.check(dataset["feature_id"], dataset["length"])
-        return table.to(self.args.device)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         seen = mask_tokens(inputs, self.token_masking, self.processing_class) if model.training else inputs

@@ -236,18 +236,19 @@ class Paragraph:
 
 
 def _spell(data, name):
-    words = []
+    words, spelling = [], data.names
     for syllables, final in name:
-        word = "".join([data.syllables[syllable] for syllable in syllables]) + (data.finals[final] if final else "")
+        word = "".join([spelling.syllables[syllable] for syllable in syllables])
+        word += spelling.finals[final] if final else ""
         words.append(word[0].upper() + word[1:])
-    return data.name_joiner.join(words)
+    return data.text.name_joiner.join(words)
 
 
 def _number(data, number):
     text = str(number)
-    if number >= data.thousands_from:
-        text = text[:-3] + data.thousands_separator + text[-3:]
-    return text.translate(str.maketrans("0123456789", data.digits))
+    if number >= data.text.thousands_from:
+        text = text[:-3] + data.text.thousands_separator + text[-3:]
+    return text.translate(str.maketrans("0123456789", data.text.digits))
 
 
 def _answer_text(data, kind, value):
@@ -258,8 +259,8 @@ def _answer_text(data, kind, value):
         return data.words[kind][value]
     if kind == "date":
         year, month, day = value
-        digits = str.maketrans("0123456789", data.digits)
-        return data.date.format(
+        digits = str.maketrans("0123456789", data.text.digits)
+        return data.text.date.format(
             month=data.months[month - 1], day=str(day).translate(digits), year=str(year).translate(digits)
         )
     number = _number(data, value)
@@ -273,23 +274,23 @@ def _render(data, drawn, choose, asked):
         choose: picks one of three wordings.
         asked: relations whose questions become examples.
     """
-    subject = _spell(data, drawn.subject)
-    introduction = choose(data.introductions[drawn.entity]).replace("{subject}", subject)
+    subject, sentences = _spell(data, drawn.subject), data.entities[drawn.entity]
+    introduction = choose(sentences.introductions).replace("{subject}", subject)
     pieces = [introduction]
     length = len(introduction)
     facts, questions = [], []
     for relation in drawn.relations:
         kind = RELATIONS[drawn.entity][relation]
         text = _answer_text(data, kind, drawn.values[relation])
-        statement = choose(data.statements[drawn.entity][relation])
+        statement = choose(sentences.relations[relation].statements)
         before, after = (part.replace("{subject}", subject) for part in statement.split("{answer}"))
-        start = length + len(data.sentence_separator) + len(before)
+        start = length + len(data.text.sentence_separator) + len(before)
         pieces.append(before + text + after)
-        length += len(data.sentence_separator) + len(pieces[-1])
+        length += len(data.text.sentence_separator) + len(pieces[-1])
         facts.append(Fact(relation, kind, Answer(text, start)))
         # Drawn for questions that are not asked, too, so that asking fewer does not change the others.
-        questions.append(choose(data.questions[drawn.entity][relation]).replace("{subject}", subject))
-    context = data.sentence_separator.join(pieces)
+        questions.append(choose(sentences.relations[relation].questions).replace("{subject}", subject))
+    context = data.text.sentence_separator.join(pieces)
     examples = tuple(
         Example(
             id=f"{drawn.split}-{drawn.number:05d}-{fact.relation}",
@@ -297,13 +298,13 @@ def _render(data, drawn, choose, asked):
             context=context,
             answers=(fact.answer,),
             title=f"{drawn.entity} {drawn.number:05d}",
-            question_lang=data.code,
-            context_lang=data.code,
+            question_lang=data.language,
+            context_lang=data.language,
         )
         for fact, question in zip(facts, questions, strict=True)
         if fact.relation in asked
     )
-    return Paragraph(drawn.split, drawn.number, data.code, drawn.entity, subject, context, tuple(facts), examples)
+    return Paragraph(drawn.split, drawn.number, data.language, drawn.entity, subject, context, tuple(facts), examples)
 
 
 def generate(*, paragraphs, languages, seed, split, wordings="training", questions_per_paragraph=None):
@@ -331,7 +332,7 @@ def generate(*, paragraphs, languages, seed, split, wordings="training", questio
     if questions_per_paragraph is not None and questions_per_paragraph < 1:
         raise ValueError(f"questions_per_paragraph must be at least 1, or None for all, got {questions_per_paragraph}")
     count = _wording_count(wordings)
-    data = {loaded.code: loaded for loaded in map(load_language, languages)}
+    data = {loaded.language: loaded for loaded in map(load_language, languages)}
     found = {language: [] for language in data}
     for drawn in _draw(paragraphs=paragraphs, seed=seed, split=split):
         key = (seed, split, drawn.number)

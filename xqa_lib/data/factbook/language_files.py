@@ -1,21 +1,18 @@
-"""The language files of factbook: loaded, checked, and every problem of a broken one listed."""
+"""The language files of factbook as pydantic models: loaded, checked, and every problem of a broken one listed."""
 
 import functools
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
-from ...errors import DataError
+from ...errors import DataError, problems_of
 from ...languages import LANGUAGES
 
 FOLDER = Path(__file__).parent
-
 
 # Entity type -> relation -> kind of its answer. Relations of one kind form a group, stated together or not at all.
 RELATIONS = {
@@ -78,7 +75,6 @@ RELATIONS = {
     },
 }
 
-
 GROUPS = {
     entity: {
         kind: tuple(relation for relation, its_kind in relations.items() if its_kind == kind)
@@ -86,7 +82,6 @@ GROUPS = {
     }
     for entity, relations in RELATIONS.items()
 }
-
 
 LEXICON = {
     "colour": ("red", "blue", "green", "yellow", "white", "black", "brown", "grey", "pink", "orange"),
@@ -100,52 +95,254 @@ LEXICON = {
     ),
 }
 
-
 QUANTITIES = ("metre", "kilogram")
-
 
 SYLLABLES = tuple(onset + vowel for onset in "bdfgklmnprstvz" for vowel in "aeiou")
 
-
 FINALS = tuple("nrsl")
-
 
 WORDINGS = 3  # per list; the last one is for evaluation data only
 
-
 CASED_SCRIPTS = ("Latn", "Grek", "Cyrl")
-
 
 # Apostrophes inside a word are no quotation marks ({subject}'s, Swahili ng').
 APOSTROPHE = re.compile(r"(?<=\w)['’](?=\w)")
 
-
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageData:
-    """The checked content of one language file: read-only mappings; wordings are tuples of 3, the last for evaluation.
+# ---------------------------------------------------------------------------------------------- kinds of text
+# The context of a validation is the file's `languages.Language`: its script, and whether it has spaces.
 
-    introductions: entity type -> wordings. statements, questions: entity type -> relation -> wordings.
-    syllables, finals: piece -> spelling, complete for every language (Latin spelling where the file leaves them empty).
-    """
 
-    code: str
-    sentence_separator: str
-    name_joiner: str
-    digits: str
-    thousands_separator: str
-    thousands_from: int
-    date: str
-    months: tuple[str, ...]
-    quantities: Mapping[str, str]
-    syllables: Mapping[str, str]
-    finals: Mapping[str, str]
-    words: Mapping[str, Mapping[str, str]]
-    introductions: Mapping[str, tuple[str, ...]]
-    statements: Mapping[str, Mapping[str, tuple[str, ...]]]
-    questions: Mapping[str, Mapping[str, tuple[str, ...]]]
+def _refuse(expected, found):
+    raise DataError(f"expected {expected}, found {found}")
+
+
+def _phrase(text, info):
+    """Refuse what is empty or not NFC, spaces where none belong, and what cannot be seen."""
+    language = info.context
+    if not text:
+        _refuse("a non-empty string", "''")
+    if unicodedata.normalize("NFC", text) != text:
+        _refuse("text in Unicode form NFC", f"{text!r}, which is not")
+    if not language.spaces and any(character.isspace() for character in text):
+        _refuse(f"no space in {language.name}", repr(text))
+    if text != text.strip() or re.search(r"\s\s|[\n\r\t]", text):
+        _refuse("single spaces inside and none at the ends", repr(text))
+    if any(unicodedata.category(c) in ("Cc", "Co", "Cn", "Cs") or c in "\ufeff\u200b\u200e\u200f\xad" for c in text):
+        _refuse("no invisible control characters", repr(text))
+    return text
+
+
+def _template(**placeholders):
+    """A phrase with these placeholders and no others: name -> (least, most) times that it occurs."""
+
+    def check(text):
+        found = PLACEHOLDER.findall(text)
+        for name, (least, most) in placeholders.items():
+            count = found.count(name)
+            if not least <= count <= most:
+                times = "exactly once" if least == most else "at most once"
+                _refuse(f"{{{name}}} {times}", f"it {count} times in {text!r}")
+        for name in found:
+            if name not in placeholders:
+                but = " but " + ", ".join(f"{{{known}}}" for known in placeholders) if placeholders else ""
+                _refuse(f"no placeholder{but}", f"{{{name}}} in {text!r}")
+        if set("{}") & set(PLACEHOLDER.sub("", text)):
+            _refuse("braces in pairs", f"a single one in {text!r}")
+        return text
+
+    return Annotated[str, AfterValidator(_phrase), AfterValidator(check)]
+
+
+def _sentence(text):
+    """Refuse what reading marks or answers could be mistaken for."""
+    bare = APOSTROPHE.sub("", PLACEHOLDER.sub("x", text))
+    for character in bare:
+        category = unicodedata.category(character)
+        if category == "Nd":
+            _refuse("no digits", f"{character!r} in {text!r}")
+        # title marks and corner brackets are Ps/Pe in Unicode; „ and ‚ too
+        if character in "\"'`´„‚《》〈〉「」『』〝〞" or category in ("Pi", "Pf"):
+            _refuse("no quotation marks", f"{character!r} in {text!r}")
+        if category in ("Ps", "Pe"):
+            _refuse("no brackets", f"{character!r} in {text!r}")
+    return text
+
+
+def _no_lexicon_word_first(text, info):
+    if info.context.script in CASED_SCRIPTS and text.startswith("{answer}"):
+        _refuse("no {answer} at the start, where a word of the lexicon would need a capital letter", repr(text))
+    return text
+
+
+def _distinct(values):
+    listed = list(values) if isinstance(values, list) else [value for _, value in values]
+    repeated = next((value for value in listed if listed.count(value) > 1), None)
+    if repeated is not None:
+        _refuse("distinct entries", f"twice {repeated!r}")
+    return values
+
+
+def _words(sentence):
+    """Words of a sentence with spaces, in lower case, without placeholders and punctuation."""
+    parts = PLACEHOLDER.sub(" ", sentence).casefold().split()
+    return {"".join(c for c in part if unicodedata.category(c)[0] in "LM") for part in parts} - {""}
+
+
+def _last_like_the_others(sentences, info):
+    words = [_words(sentence) for sentence in sentences]
+    if info.context.spaces and not words[-1] & set().union(*words[:-1]):
+        _refuse(
+            "at least one word of the other wordings in the last one (used in evaluation only)",
+            f"none in {sentences[-1]!r}",
+        )
+    return sentences
+
+
+def _wordings(sentence):
+    return Annotated[
+        list[sentence],
+        Field(min_length=WORDINGS, max_length=WORDINGS),
+        AfterValidator(_distinct),
+        AfterValidator(_last_like_the_others),
+    ]
+
+
+WORD = _template()
+ABOUT_SUBJECT = Annotated[_template(subject=(1, 1)), AfterValidator(_sentence)]
+STATEMENT = Annotated[_template(subject=(0, 1), answer=(1, 1)), AfterValidator(_sentence)]
+LEXICON_STATEMENT = Annotated[STATEMENT, AfterValidator(_no_lexicon_word_first)]
+
+
+def _one_word(text):
+    if any(character.isspace() for character in text):
+        _refuse("no space", repr(text))
+    return text
+
+
+def _character(text, info):
+    if len(text) > 1:
+        _refuse("a string of at most one character", repr(text))
+    if not info.context.spaces and text.isspace():
+        _refuse(f"no space in {info.context.name}", repr(text))
+    return text
+
+
+def _ten_digits(text):
+    if [unicodedata.decimal(digit, None) for digit in text] != list(range(10)):
+        _refuse("the ten digits from zero to nine", repr(text))
+    return text
+
+
+def _separator(text, info):
+    expected = " " if info.context.spaces else ""
+    if text != expected:
+        _refuse(repr(expected), repr(text))
+    return text
+
+
+# ---------------------------------------------------------------------------------------------- the file
+
+
+class _Record(BaseModel):
+    """Fields of which none may lack and no other may stand; read by attribute, or by key as a mapping."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # 0.2 s where a file is read
+
+    def __getitem__(self, key):
+        return getattr(self, key)
+
+
+def _record(name, fields):
+    """A `_Record` with these fields: key -> kind."""
+    return create_model(name, __base__=_Record, **{key: (kind, ...) for key, kind in fields.items()})
+
+
+class Text(_Record):
+    """How sentences, names, numbers and dates are put together."""
+
+    sentence_separator: Annotated[str, AfterValidator(_separator)]
+    name_joiner: Annotated[str, AfterValidator(_character)]
+    digits: Annotated[str, AfterValidator(_ten_digits)]
+    thousands_separator: Annotated[str, AfterValidator(_character)]
+    thousands_from: Literal[1000, 10000]
+    date: _template(month=(1, 1), day=(1, 1), year=(1, 1))
+
+
+PIECE = Annotated[WORD, AfterValidator(_one_word)]
+
+
+class Names(_Record):
+    """Piece of an invented name -> its spelling. In Latin script both tables may be empty: the pieces as they stand."""
+
+    syllables: _record("Syllables", dict.fromkeys(SYLLABLES, PIECE))
+    finals: _record("Finals", dict.fromkeys(FINALS, PIECE))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _latin_as_it_stands(cls, tables, info):
+        if info.context.script == "Latn" and tables == {"syllables": {}, "finals": {}}:
+            return {"syllables": {piece: piece for piece in SYLLABLES}, "finals": {piece: piece for piece in FINALS}}
+        return tables
+
+    @model_validator(mode="after")
+    def _nfc_when_joined(self):
+        syllables = [spelling for _, spelling in self.syllables]
+        for key, piece in (*self.syllables, *self.finals):
+            for word in (syllable + piece for syllable in syllables):
+                if unicodedata.normalize("NFC", word) != word:
+                    _refuse(f"text that stays NFC when syllables are joined to {key}", repr(word))
+        return self
+
+
+class _Entity(_Record):
+    introductions: _wordings(ABOUT_SUBJECT)
+    relations: _Record
+
+    @model_validator(mode="after")
+    def _told_apart(self):
+        for what in ("statements", "questions"):
+            first = {}
+            for relation, wordings in self.relations:
+                for sentence in wordings[what]:
+                    if first.setdefault(sentence, relation) != relation:
+                        _refuse(
+                            f"{what} of {relation} that tell it apart from {first[sentence]}",
+                            f"the same sentence in both: {sentence!r}",
+                        )
+        return self
+
+
+def _entity(name):
+    relations = {
+        relation: _record(
+            relation,
+            {
+                "statements": _wordings(LEXICON_STATEMENT if kind in LEXICON else STATEMENT),
+                "questions": _wordings(ABOUT_SUBJECT),
+            },
+        )
+        for relation, kind in RELATIONS[name].items()
+    }
+    return create_model(name, __base__=_Entity, relations=(_record("Relations", relations), ...))
+
+
+def _lexicon(category):
+    return Annotated[_record(category, dict.fromkeys(LEXICON[category], WORD)), AfterValidator(_distinct)]
+
+
+class LanguageData(_Record):
+    """The content of one language file; of every list of sentences the last one is for evaluation data only."""
+
+    language: str
+    text: Text
+    months: Annotated[list[WORD], Field(min_length=12, max_length=12), AfterValidator(_distinct)]
+    quantities: _record("Quantities", dict.fromkeys(QUANTITIES, _template(number=(1, 1))))
+    names: Names
+    words: _record("Words", {category: _lexicon(category) for category in LEXICON})
+    entities: _record("Entities", {name: _entity(name) for name in RELATIONS})
 
 
 def available_languages():
@@ -176,43 +373,17 @@ def _load_packaged(code):
 
 
 def _load(path):
-    data, problems = _parse(path)
-    problems = problems or _check(data, path.stem)
+    data, problems = _read(path)
     if problems:
         more = len(problems) - 1
         hint = f" (and {more} more: python -m xqa_lib.data.factbook check {path.name} lists all)" if more else ""
         raise DataError(f"{path}: {problems[0]}{hint}")
-    text, names, entities = data["text"], data["names"], data["entities"]
-    return LanguageData(
-        code=data["language"],
-        **text,
-        months=tuple(data["months"]),
-        quantities=MappingProxyType(data["quantities"]),
-        syllables=MappingProxyType(names["syllables"] or {piece: piece for piece in SYLLABLES}),
-        finals=MappingProxyType(names["finals"] or {piece: piece for piece in FINALS}),
-        words=MappingProxyType({category: MappingProxyType(words) for category, words in data["words"].items()}),
-        introductions=MappingProxyType({entity: tuple(entities[entity]["introductions"]) for entity in RELATIONS}),
-        statements=_wordings(entities, "statements"),
-        questions=_wordings(entities, "questions"),
-    )
-
-
-def _wordings(entities, what):
-    return MappingProxyType(
-        {
-            entity: MappingProxyType(
-                {name: tuple(entities[entity]["relations"][name][what]) for name in RELATIONS[entity]}
-            )
-            for entity in RELATIONS
-        }
-    )
+    return data
 
 
 def language_problems(path):
     """Every problem of one language file, as lines `FILE: KEY PATH: expected ..., found ...`; empty if fine."""
-    path = Path(path)
-    data, problems = _parse(path)
-    return [f"{path}: {problem}" for problem in problems or _check(data, path.stem)]
+    return [f"{path}: {problem}" for problem in _read(Path(path))[1]]
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -233,10 +404,10 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         return super().construct_mapping(node, deep=deep)
 
 
-def _parse(path):
-    """(content, problems): at most one problem, of the file as a whole."""
+def _read(path):
+    """(`LanguageData` or None, problems)."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader), []
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError:
         return None, ["expected a language file, found none"]
     except UnicodeDecodeError as error:
@@ -245,236 +416,12 @@ def _parse(path):
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         return None, [f"{line}expected valid YAML, found: {getattr(error, 'problem', None) or error}"]
-
-
-def _check(data, stem):
-    """All problems of the content of a language file, in the order of the file."""
-    found = []
-    top = ("language", "text", "months", "quantities", "names", "words", "entities")
-    if not _keys(found, "top level", data, top):
-        return found
-    code = data["language"]
+    code = data.get("language") if isinstance(data, dict) else None
     if not isinstance(code, str) or code not in LANGUAGES:
-        found.append(f"language: expected one of {', '.join(LANGUAGES)}, found {code!r}")
-        return found
-    if code != stem:
-        found.append(f"language: expected {stem!r} as in the file name, found {code!r}")
-    language = LANGUAGES[code]
-    _check_text(found, data["text"], language)
-    if _list(found, "months", data["months"], 12, language):
-        _distinct(found, "months", data["months"])
-        for index, month in enumerate(data["months"]):
-            _placeholders(found, f"months[{index}]", month, {})
-    if _keys(found, "quantities", data["quantities"], QUANTITIES):
-        for name in QUANTITIES:
-            if _string(found, f"quantities.{name}", data["quantities"][name], language):
-                _placeholders(found, f"quantities.{name}", data["quantities"][name], {"number": (1, 1)})
-    _check_names(found, data["names"], language)
-    if _keys(found, "words", data["words"], tuple(LEXICON)):
-        for category, keys in LEXICON.items():
-            place, words = f"words.{category}", data["words"][category]
-            if _keys(found, place, words, keys):
-                fine = [key for key in keys if _string(found, f"{place}.{key}", words[key], language)]
-                _distinct(found, place, [words[key] for key in fine])
-                for key in fine:
-                    _placeholders(found, f"{place}.{key}", words[key], {})
-    if _keys(found, "entities", data["entities"], tuple(RELATIONS)):
-        for entity in RELATIONS:
-            _check_entity(found, entity, data["entities"][entity], language)
-    return found
-
-
-def _check_text(found, text, language):
-    keys = ("sentence_separator", "name_joiner", "digits", "thousands_separator", "thousands_from", "date")
-    if not _keys(found, "text", text, keys):
-        return
-    separator = " " if language.spaces else ""
-    if text["sentence_separator"] != separator:
-        found.append(f"text.sentence_separator: expected {separator!r}, found {text['sentence_separator']!r}")
-    for key in ("name_joiner", "thousands_separator"):
-        value = text[key]
-        if not isinstance(value, str) or len(value) > 1:
-            found.append(f"text.{key}: expected a string of at most one character, found {value!r}")
-        elif not language.spaces and value.isspace():
-            found.append(f"text.{key}: expected no space in {language.name}, found {value!r}")
-    digits = text["digits"]
-    if not isinstance(digits, str) or [unicodedata.decimal(digit, None) for digit in digits] != list(range(10)):
-        found.append(f"text.digits: expected a quoted string of the ten digits from zero to nine, found {digits!r}")
-    if text["thousands_from"] not in (1000, 10000) or isinstance(text["thousands_from"], bool):
-        found.append(f"text.thousands_from: expected 1000 or 10000, found {text['thousands_from']!r}")
-    if _string(found, "text.date", text["date"], language):
-        _placeholders(found, "text.date", text["date"], {"month": (1, 1), "day": (1, 1), "year": (1, 1)})
-
-
-def _check_names(found, names, language):
-    if not _keys(found, "names", names, ("syllables", "finals")):
-        return
-    tables = {"syllables": SYLLABLES, "finals": FINALS}
-    empty = [name for name in tables if names[name] == {}]
-    if len(empty) == 2 and language.script == "Latn":
-        return
-    if language.script != "Latn":
-        empty = []  # no excuse for an empty table: the keys are reported as missing below
-    elif empty:
-        found.append(f"names.{empty[0]}: expected both tables empty or both filled, found only this one empty")
-    if not isinstance(names["syllables"], dict):
-        tables.pop("finals")  # reported below; finals are joined to syllables
-    for name, pieces in tables.items():
-        if name in empty or not _keys(found, f"names.{name}", names[name], pieces, ordered=False):
-            continue
-        for piece in pieces:
-            place, spelling = f"names.{name}.{piece}", names[name][piece]
-            if not _string(found, place, spelling, language):
-                continue
-            _placeholders(found, place, spelling, {})
-            if any(character.isspace() for character in spelling):
-                found.append(f"{place}: expected no space, found {spelling!r}")
-            joined = [other + spelling for other in names["syllables"].values() if isinstance(other, str)]
-            changed = [word for word in joined if unicodedata.normalize("NFC", word) != word]
-            if changed:
-                found.append(f"{place}: expected text that stays NFC when syllables are joined, found {changed[0]!r}")
-
-
-def _check_entity(found, entity, data, language):
-    place = f"entities.{entity}"
-    if not _keys(found, place, data, ("introductions", "relations")):
-        return
-    _check_sentences(found, f"{place}.introductions", data["introductions"], {"subject": (1, 1)}, language)
-    relations = data["relations"]
-    if not _keys(found, f"{place}.relations", relations, tuple(RELATIONS[entity])):
-        return
-    seen = {}
-    for relation, kind in RELATIONS[entity].items():
-        here = f"{place}.relations.{relation}"
-        if not _keys(found, here, relations[relation], ("statements", "questions")):
-            continue
-        statements, questions = relations[relation]["statements"], relations[relation]["questions"]
-        _check_sentences(found, f"{here}.statements", statements, {"subject": (0, 1), "answer": (1, 1)}, language)
-        _check_sentences(found, f"{here}.questions", questions, {"subject": (1, 1)}, language)
-        if kind in LEXICON and language.script in CASED_SCRIPTS and isinstance(statements, list):
-            for index, sentence in enumerate(statements):
-                if isinstance(sentence, str) and sentence.startswith("{answer}"):
-                    found.append(
-                        f"{here}.statements[{index}]: expected no {{answer}} at the start, because a word of {kind} "
-                        f"would need a capital letter, found {sentence!r}"
-                    )
-        for what, sentences in (("statements", statements), ("questions", questions)):
-            for index, sentence in enumerate(sentences if isinstance(sentences, list) else ()):
-                first = seen.setdefault((what, str(sentence)), relation)
-                if first != relation:
-                    found.append(
-                        f"{here}.{what}[{index}]: expected words that tell it apart from {first}, "
-                        f"found the same sentence in both: {sentence!r}"
-                    )
-
-
-def _check_sentences(found, place, sentences, placeholders, language):
-    if not _list(found, place, sentences, WORDINGS, language):
-        return
-    _distinct(found, place, sentences)
-    for index, sentence in enumerate(sentences):
-        here = f"{place}[{index}]"
-        _placeholders(found, here, sentence, placeholders)
-        bare = APOSTROPHE.sub("", PLACEHOLDER.sub("x", sentence))
-        for wrong, what in (
-            ([character for character in bare if unicodedata.category(character) == "Nd"], "digits"),
-            ([character for character in bare if character in "\"'`´" or _is_quote(character)], "quotation marks"),
-            ([character for character in bare if unicodedata.category(character) in ("Ps", "Pe")], "brackets"),
-        ):
-            if wrong:
-                found.append(f"{here}: expected no {what}, found {wrong[0]!r} in {sentence!r}")
-    if language.spaces and len(set(sentences)) == WORDINGS:
-        words = [set(_words(sentence)) for sentence in sentences]
-        if not words[-1] & set().union(*words[:-1]):
-            found.append(
-                f"{place}[{WORDINGS - 1}]: expected at least one word of the other wordings in the last one (used "
-                f"in evaluation only), found none in {sentences[-1]!r}"
-            )
-
-
-def _is_quote(character):
-    # Title marks and corner brackets are Ps/Pe in Unicode; „ and ‚ too.
-    return unicodedata.category(character) in ("Pi", "Pf") or character in "„‚《》〈〉「」『』〝〞"
-
-
-def _words(sentence):
-    """Words of a sentence with spaces, in lower case, without placeholders and punctuation."""
-    parts = (part for part in PLACEHOLDER.sub(" ", sentence).casefold().split())
-    stripped = ("".join(c for c in part if unicodedata.category(c)[0] in "LM") for part in parts)
-    return [word for word in stripped if word]
-
-
-def _keys(found, place, data, keys, *, ordered=True):
-    """True if `data` is a mapping that has all `keys`; reports missing, unknown and misplaced ones."""
-    if not isinstance(data, dict):
-        found.append(f"{place}: expected a mapping with the keys {_some(keys)}, found {_shape(data)}")
-        return False
-    missing = [key for key in keys if key not in data]
-    unknown = [key for key in data if key not in keys]
-    if missing:
-        found.append(f"{place}: expected the keys {_some(keys)}, found no {_some(missing)}")
-    if unknown:
-        found.append(f"{place}: expected only the keys {_some(keys)}, found also {_some(unknown)}")
-    if ordered and not missing and not unknown and list(data) != list(keys):
-        found.append(f"{place}: expected the keys in the order {_some(keys)}, found {_some(data)}")
-    return not missing
-
-
-def _list(found, place, data, length, language):
-    """True if `data` is a list of `length` good strings."""
-    if not isinstance(data, list) or len(data) != length:
-        what = f"{len(data)} entries" if isinstance(data, list) else _shape(data)
-        found.append(f"{place}: expected a list of {length} strings, found {what}")
-        return False
-    return all([_string(found, f"{place}[{index}]", item, language) for index, item in enumerate(data)])
-
-
-def _string(found, place, value, language):
-    """True if `value` is a non-empty string; reports what is not NFC, and spaces where none belong."""
-    if not isinstance(value, str) or not value:
-        found.append(f"{place}: expected a non-empty string, found {_shape(value)}")
-        return False
-    if unicodedata.normalize("NFC", value) != value:
-        found.append(f"{place}: expected text in Unicode form NFC, found {value!r}, which is not")
-    spaces = [character for character in value if character.isspace()]
-    if spaces and not language.spaces:
-        found.append(f"{place}: expected no space in {language.name}, found {value!r}")
-    elif value != value.strip() or re.search(r"\s\s|[\n\r\t]", value):
-        found.append(f"{place}: expected single spaces inside and none at the ends, found {value!r}")
-    if any(unicodedata.category(c) in ("Cc", "Co", "Cn", "Cs") or c in "\ufeff\u200b\u200e\u200f\xad" for c in value):
-        found.append(f"{place}: expected no invisible control characters, found {value!r}")
-    return True
-
-
-def _placeholders(found, place, text, allowed):
-    """Report placeholders that `allowed` (name -> (least, most)) does not permit, and stray braces."""
-    names = PLACEHOLDER.findall(text)
-    for name, (least, most) in allowed.items():
-        count = names.count(name)
-        if not least <= count <= most:
-            times = "exactly once" if least == most else "at most once"
-            found.append(f"{place}: expected {{{name}}} {times}, found it {count} times in {text!r}")
-    for name in dict.fromkeys(names):
-        if name not in allowed:
-            but = " but " + ", ".join(f"{{{name}}}" for name in allowed) if allowed else ""
-            found.append(f"{place}: expected no placeholder{but}, found {{{name}}} in {text!r}")
-    if set("{}") & set(PLACEHOLDER.sub("", text)):
-        found.append(f"{place}: expected braces in pairs, found a single one in {text!r}")
-
-
-def _distinct(found, place, values):
-    repeated = [value for index, value in enumerate(values) if value in values[:index]]
-    if repeated:
-        found.append(f"{place}: expected distinct entries, found twice {repeated[0]!r}")
-
-
-def _some(keys, most=12):
-    keys = [str(key) for key in keys]
-    return ", ".join(keys[:most]) + (f", ... ({len(keys)} in all)" if len(keys) > most else "")
-
-
-def _shape(value):
-    """A found value in words."""
-    if value is None:
-        return "nothing"
-    return repr(value) if isinstance(value, str) else f"the {type(value).__name__} {value!r}"[:80]
+        return None, [f"language: expected one of {', '.join(LANGUAGES)}, found {code!r}"]
+    if code != path.stem:
+        return None, [f"language: expected {path.stem!r} as in the file name, found {code!r}"]
+    try:
+        return LanguageData.model_validate(data, context=LANGUAGES[code]), []
+    except ValidationError as error:
+        return None, problems_of(error, LanguageData)

@@ -47,7 +47,7 @@ def _review(data, seed, paragraphs):
     """Paragraphs with marked answers and questions; `paragraphs` None: each wording of each entity type in turn."""
     if paragraphs is not None:
         drawn = _draw(paragraphs=paragraphs, seed=seed, split="test")
-        choose = _chooser(_Stream("sample", seed, data.code), WORDINGS)
+        choose = _chooser(_Stream("sample", seed, data.language), WORDINGS)
         return [_marked(_render(data, item, choose, item.relations)) for item in drawn]
     found = []
     for entity in RELATIONS:
