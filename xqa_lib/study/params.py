@@ -151,8 +151,10 @@ class Sampling:
 
     languages: list[str]
     pivot: str | None
+    parallel_ids: int  # of the parallel data, that each seed draws for itself; 0 = all
 
     def __post_init__(self):
+        _check(self.parallel_ids >= 0, f"sampling.parallel_ids must be >= 0, got {self.parallel_ids}")
         for language in self.languages:
             languages.require(language)
         _check_distinct(self.languages, "sampling.languages")
@@ -222,7 +224,7 @@ class Sweeps:
     experiments: list[str]  # names of those to run; empty: all of the groups
     methods: list[str]  # drawn as curves, keys of `methods`
     reference_ntl: int | None  # of the settings that do not sweep it; null: each method's own
-    parallel_ids: int  # ids that a run is trained on, drawn anew for each seed; 0 = all
+    parallel_ids: int  # ids that a run is trained on; 0: as many as the study's students (sampling.parallel_ids)
     evaluation_questions: int  # questions per language pair of the development set; 0 = all
     ntl: list[int]  # target languages at equal epochs
     equal_steps_ntl: list[int]  # and at the optimiser steps of the method's own ntl
