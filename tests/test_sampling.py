@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from xqa_lib.languages import PARALLEL
-from xqa_lib.sampling import pseudo_random_key, sample_pairs
+from xqa_lib.sampling import draw_ids, pseudo_random_key, sample_pairs
 
 FOUR = {f"q{i}": PARALLEL for i in range(4)}
 # Drawn once with this code; a change here is a change of everybody's training data.
@@ -188,6 +188,29 @@ def test_another_pivot():
         "q2": "en de",
         "q3": "es hi",
     }
+
+
+def test_ids_are_drawn_in_their_order_and_nested():
+    ids = [f"q{number}" for number in range(12)]
+    assert draw_ids(ids, 3, seed=1) == ["q2", "q5", "q10"]
+    assert draw_ids(ids[::-1], 3, seed=1) == ["q10", "q5", "q2"]
+    for count in range(1, 12):
+        few, more = (draw_ids(ids, number, seed=1) for number in (count, count + 1))
+        assert len(few) == count
+        assert set(few) < set(more)
+    assert draw_ids(ids, 0, seed=1) == draw_ids(ids, 12, seed=1) == ids
+    # every seed draws its own, each id as often as any other
+    drawn = [draw_ids(ids, 3, seed=seed) for seed in range(400)]
+    assert len({tuple(found) for found in drawn}) > 150  # of 220
+    counts = [sum(i in found for found in drawn) for i in ids]
+    assert all(65 < count < 135 for count in counts)  # 100 expected, standard deviation 9
+
+
+@pytest.mark.parametrize("count", [-1, 13, 2.0, True, "3"])
+def test_a_count_of_ids_that_cannot_be_drawn(count):
+    message = f"count must be an integer from 0 (all) to the number of ids, 12, got {count!r}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        draw_ids([f"q{number}" for number in range(12)], count, seed=1)
 
 
 @pytest.mark.parametrize(

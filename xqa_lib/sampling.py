@@ -1,4 +1,4 @@
-"""Cross-lingual sampling: which (question language, context language) pairs of each parallel example are trained on.
+"""Cross-lingual sampling: which parallel examples are trained on, in which (question, context) language pairs.
 
 Paper section "cross-lingual sampling" (arXiv 2309.17134). The released code draws from a Python `set`, so that it makes
 other training data on every run; here the draw is a function of the seed, the id and the language codes alone.
@@ -11,6 +11,29 @@ def pseudo_random_key(seed, *parts):
     """A sort key drawn from seed and parts. SHA-256, for `random.sample` may change between Python versions."""
     key = "\x1f".join(str(part) for part in (seed, *parts))
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def draw_ids(ids, count, *, seed):
+    """Draw `count` of the ids (all if 0), in their order; fewer ids are a part of more ids of the same seed.
+
+    Args:
+        ids: iterable of distinct ids.
+        count: how many, an integer >= 0.
+        seed: integer or string.
+
+    Returns:
+        List of ids.
+
+    Raises:
+        ValueError: a count below 0, or of more ids than there are.
+    """
+    ids = list(ids)
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= len(ids):
+        raise ValueError(f"count must be an integer from 0 (all) to the number of ids, {len(ids)}, got {count!r}")
+    if not count:
+        return ids
+    drawn = set(sorted(ids, key=lambda example_id: pseudo_random_key(seed, "ids", example_id))[:count])
+    return [example_id for example_id in ids if example_id in drawn]
 
 
 def sample_pairs(ids_to_languages, *, languages, ntl, seed, pivot="en"):

@@ -290,17 +290,16 @@ def test_the_first_paragraphs_keep_all_their_questions():
     assert roles._first_paragraphs(examples, 9) == examples
 
 
-def test_drawn_paragraphs_are_the_same_in_every_language():
-    english = [example(str(n), f"passage {n // 3}") for n in range(60)]
-    german = [example(str(n), f"Absatz {n // 3}", "de") for n in range(60)]
-    drawn = roles._drawn_paragraphs(english, 5, seed=1)
-    assert len({e.context for e in drawn}) == 5
-    assert len(drawn) == 15  # with all their questions
-    assert [e.id for e in drawn] == sorted((e.id for e in drawn), key=int)
-    assert [e.id for e in roles._drawn_paragraphs(german, 5, seed=1)] == [e.id for e in drawn]
-    assert {e.id for e in drawn} < {e.id for e in roles._drawn_paragraphs(english, 8, seed=1)}
-    assert {e.id for e in drawn} != {e.id for e in roles._drawn_paragraphs(english, 5, seed=2)}
-    assert roles._drawn_paragraphs(english, 0, seed=1) == english
+def test_held_out_articles_are_drawn_once_for_all_seeds_and_languages():
+    examples = [replace(example(str(n)), title=f"article {n // 3}") for n in range(60)]
+    held_out = roles.held_out_articles(examples, 5, seed=1)
+    assert held_out == {"article 1", "article 10", "article 14", "article 19", "article 6"}
+    assert roles.held_out_articles(examples[::-1], 5, seed=1) == held_out
+    assert held_out < roles.held_out_articles(examples, 8, seed=1)
+    assert held_out != roles.held_out_articles(examples, 5, seed=2)
+    assert roles.held_out_articles(examples, 0, seed=1) == set()
+    with pytest.raises(DataError, match=r"^data\.held_out_articles is 20, but the parallel data are of 20 articles: "):
+        roles.held_out_articles(examples, 20, seed=1)
 
 
 def test_language_pairs_are_those_of_the_study(tmp_path):
@@ -353,17 +352,13 @@ def test_a_passage_of_an_evaluation_set_must_not_teach_the_reader(tmp_path, monk
         )
 
 
-def test_xquad_is_split_by_the_articles_that_are_trained_on():
-    parallel = {
-        "en": [replace(example("1", "a"), title="Rome")],
-        "de": [replace(example("1", "b", "de"), title="Rome")],
-    }
+def test_xquad_is_split_by_the_articles_that_are_held_out():
     greek = [replace(example(str(n), "x", "el"), title=title) for n, title in enumerate(("Rome", "Oslo", "Rome"))]
-    sets = ("xquad-trained-articles", "xquad-other-articles")
-    trained, others = (roles._by_article(greek, parallel, name) for name in sets)
-    assert ([e.id for e in trained], [e.id for e in others]) == (["0", "2"], ["1"])
-    with pytest.raises(DataError, match=r"^all articles of XQuAD are in the parallel data, so that none is left for"):
-        roles._by_article(trained, parallel, "xquad-other-articles")
+    sets = ("xquad-trained-articles", "xquad-other-articles", "xquad-gxlt-other-articles")
+    found = [[e.id for e in roles._by_article(greek, {"Oslo"}, name)] for name in sets]
+    assert found == [["0", "2"], ["1"], ["1"]]
+    with pytest.raises(DataError, match=r"^no article of XQuAD is held out of the parallel data, so that xquad-other-"):
+        roles._by_article(greek, set(), "xquad-other-articles")
 
 
 # -------------------------------------------------------------------------------------------- names that are not known

@@ -199,6 +199,13 @@ def test_students_of_the_study_are_recognised():
     assert reference(PARAMS).key in own
     smaller = replace(PARAMS, sweeps=replace(PARAMS.sweeps, parallel_ids=30))
     assert reference(smaller).key not in own
+    # with fewer ids of each seed, the experiments follow, and the study's own students are a point of the curve
+    drawn = replace(PARAMS, sampling=replace(PARAMS.sampling, parallel_ids=100))
+    assert reference(drawn).parallel_ids == 100
+    assert students_of_the_study(drawn)[reference(drawn).key] == "skd-map"
+    few = {p.value: p.setting.key for p in all_experiments(drawn)["few-resource"].points if p.series == MAP.label}
+    assert few[100] == reference(drawn).key
+    assert set(few) == {10, 30, 100, 300, "all"}
     assert {p.setting.key for p in all_experiments(smaller)["few-resource"].points} & set(own) == set(own)
 
 

@@ -41,17 +41,6 @@ def pairs(examples):
 # ------------------------------------------------------------------------------------------------ examples
 
 
-def test_ids_are_drawn_by_the_seed_and_nested():
-    few, more = (sweeps.chosen_ids(DATA, count, 1) for count in (4, 9))
-    assert (len(few), len(more)) == (4, 9)
-    assert set(few) < set(more)
-    assert list(more) == [i for i in IDS if i in more]  # in the order of the data
-    assert set(sweeps.chosen_ids(DATA, 4, 2)) != set(few)
-    assert list(sweeps.chosen_ids(DATA, 0, 1)) == IDS
-    with pytest.raises(DataError, match=r"^the sweeps ask for 21 parallel ids, but the study has 20: lower"):
-        sweeps.chosen_ids(DATA, 21, 1)
-
-
 def test_examples_of_the_reference_are_those_of_the_study_s_students(monkeypatch, tmp_path):
     monkeypatch.setattr(roles, "read_parallel", lambda params: DATA)
     params = in_folder(PARAMS, tmp_path)

@@ -42,10 +42,10 @@ EVALUATION_SETS = {
     "mlqa-dev": ("mlqa-dev", _pairs(PARALLEL)),
     "mlqa-test": ("mlqa-test", _pairs(PARALLEL)),
     "xquad-zero-shot": ("xquad", _same(ZERO_SHOT_XQUAD)),
-    # of unseen languages, too, but split by whether the parallel data have a question about the article
+    # of unseen languages, too, but split by whether the article is held out of the parallel data
     "xquad-trained-articles": ("xquad", _same(ZERO_SHOT_XQUAD)),
     "xquad-other-articles": ("xquad", _same(ZERO_SHOT_XQUAD)),
-    # of the training languages, in all pairs, and articles that the parallel data have no question about
+    # of the training languages, in all pairs, about the articles that are held out
     "xquad-gxlt-other-articles": ("xquad", _pairs(PARALLEL)),
     "xquad-en": ("xquad", [("en", "en")]),
     "tydiqa-dev": ("tydiqa-goldp-dev", _same((*ZERO_SHOT_TYDIQA, "ru"))),
@@ -182,12 +182,12 @@ def _real(params):
         else:
             english[name] = corpora.load("tydiqa-goldp-train", question_lang="en", context_lang="en")
     reader = [e for examples in english.values() for e in _first_paragraphs(examples, data.train_paragraphs)]
-    parallel = {
-        language: _drawn_paragraphs(
-            corpora.load("xquad", question_lang=language, context_lang=language), data.parallel_paragraphs, data.seed
-        )
+    xquad = {
+        language: corpora.load("xquad", question_lang=language, context_lang=language)
         for language in params.sampling.languages
     }
+    held_out = held_out_articles(xquad[params.sampling.languages[0]], data.held_out_articles, data.seed)
+    parallel = {language: [e for e in examples if e.title not in held_out] for language, examples in xquad.items()}
     evaluation = {}
     for name in data.evaluation_sets:
         corpus, _ = evaluation_set(name)
@@ -196,7 +196,7 @@ def _real(params):
         for pair in language_pairs(params, name):
             examples = corpora.load(corpus, question_lang=pair[0], context_lang=pair[1])
             if name.endswith("-articles"):
-                examples = _by_article(examples, parallel, name)
+                examples = _by_article(examples, held_out, name)
             evaluation[name][pair] = some(examples, most, data.seed)
     return reader, parallel, evaluation, []
 
@@ -210,41 +210,39 @@ def _first_paragraphs(examples, paragraphs):
     return [example for example in examples if example.context in kept]
 
 
-def _drawn_paragraphs(examples, paragraphs, seed):
-    """The examples of `paragraphs` contexts, drawn by the ids of their questions, in their order; all of them if 0.
+def held_out_articles(examples, count, seed):
+    """The titles of `count` articles of XQuAD, drawn by the seed, that no parallel example is about.
 
-    The first ones of a file would be of one or two articles. Languages with the same ids draw the same paragraphs.
+    They are drawn once for all seeds of the training, so that every student is scored on content that none has seen.
+
+    Args:
+        examples: XQuAD in one language; all its languages name the articles alike and hold the same questions.
+
+    Returns:
+        Set of titles.
+
+    Raises:
+        DataError: no article would be left to train on.
     """
-    if not paragraphs:
-        return list(examples)
-    first_id = {}
-    for example in examples:
-        first_id.setdefault(example.context, example.id)
-    chosen = sorted(first_id, key=lambda context: pseudo_random_key(seed, "paragraph", first_id[context]))[:paragraphs]
-    chosen = set(chosen)
-    return [example for example in examples if example.context in chosen]
+    titles = {example.title for example in examples}
+    if count >= max(len(titles), 1):
+        raise DataError(
+            f"data.held_out_articles is {count}, but the parallel data are of {len(titles)} articles: hold out fewer"
+        )
+    return set(sorted(titles, key=lambda title: pseudo_random_key(seed, "article", title))[:count])
 
 
-def _by_article(examples, parallel, name):
-    """The XQuAD examples of articles that the parallel data are made of (xquad-trained-articles), or of the others.
+def _by_article(examples, held_out, name):
+    """The XQuAD examples of articles that are held out, or (xquad-trained-articles) of those that are not.
 
-    All languages of XQuAD hold the same questions, and their files name the articles alike. Its zero-shot languages are
-    therefore unseen languages with seen content, as far as the articles were trained on.
+    XQuAD's zero-shot languages are unseen languages with seen content, as far as the articles were trained on.
     """
-    trained = name == "xquad-trained-articles"
-    articles = {example.title for found in parallel.values() for example in found}
-    chosen = [example for example in examples if (example.title in articles) == trained]
-    if not chosen and trained:
+    if not held_out:
         raise DataError(
-            "no article of XQuAD is in the parallel data, so that xquad-trained-articles would be empty: do the "
-            "parallel files name their articles (title) as XQuAD does? Else take the set out of data.evaluation_sets"
+            f"no article of XQuAD is held out of the parallel data, so that {name} cannot be made: set "
+            "data.held_out_articles, or take the set out of data.evaluation_sets"
         )
-    if not chosen:
-        raise DataError(
-            f"all articles of XQuAD are in the parallel data, so that none is left for {name}: lower "
-            "data.parallel_paragraphs, or take the set out of data.evaluation_sets"
-        )
-    return chosen
+    return [example for example in examples if (example.title in held_out) == (name != "xquad-trained-articles")]
 
 
 def some(examples, most, seed):

@@ -545,7 +545,7 @@ def changes_in_words(table):
 def caption(params):
     """What all tables of the experiments have in common, a sentence or three."""
     size = params.sweeps
-    ids = f"{size.parallel_ids} parallel ids" if size.parallel_ids else "all parallel ids"
+    ids = f"{experiments.reference(params).parallel_ids or 'all'} parallel ids"
     ntl = "each method's own ntl" if size.reference_ntl is None else f"ntl {size.reference_ntl}"
     questions = f"{size.evaluation_questions} questions" if size.evaluation_questions else "all questions"
     return (
@@ -657,8 +657,9 @@ def _selection(results):
     size = params.sweeps.evaluation_questions
     lines += [
         f"The chosen settings, and no others, on {', '.join(f'`{name}`' for name in others)} "
-        f"(questions per language pair: {size or 'all'}), trained on {params.sweeps.parallel_ids or 'all'} parallel "
-        f"ids; chosen on `{development}` alone; ± is the standard deviation over seeds:",
+        f"(questions per language pair: {size or 'all'}), trained on "
+        f"{experiments.reference(params).parallel_ids or 'all'} parallel ids; chosen on `{development}` alone; ± is "
+        "the standard deviation over seeds:",
         "",
         markdown(_side_by_side(scores)),
         "",

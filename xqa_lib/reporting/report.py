@@ -168,19 +168,18 @@ def language_table(params, scores):
 
 
 def run_table(params):
-    """Each trained model: system, seed, examples, optimiser steps, minutes, weights (first 12 digits of their hash)."""
-    folders = [("reader (English)", params.reader.seed, layout.reader_folder(params))]
-    folders += [
-        (label(params, method), seed, layout.student_folder(params, method, seed))
-        for method in params.trained
-        for seed in params.seeds
-    ]
+    """Each trained model: its seed, parallel ids, examples, optimiser steps, minutes, TFLOP, weights (12 digits)."""
+    folders = [("reader (English)", params.reader.seed, 0, layout.reader_folder(params))]
+    for method in params.trained:
+        for seed, ids in run_results.training_ids(params, method).items():
+            folders.append((label(params, method), seed, len(ids), layout.student_folder(params, method, seed)))
     rows = []
-    for name, seed, folder in folders:
+    for name, seed, ids, folder in folders:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         steps = len(pd.read_csv(folder / "training_log.csv"))
-        rows.append((name, seed, record["examples"], steps, record["minutes"], record["tflop"], record["weights"][:12]))
-    return pd.DataFrame(rows, columns=["model", "seed", "examples", "steps", "minutes", "TFLOP", "weights"])
+        facts = [record[key] for key in ("examples", "minutes", "tflop", "weights")]
+        rows.append((name, seed, ids, facts[0], steps, *facts[1:3], facts[3][:12]))
+    return pd.DataFrame(rows, columns=["model", "seed", "ids", "examples", "steps", "minutes", "TFLOP", "weights"])
 
 
 def metrics(report):

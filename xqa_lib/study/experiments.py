@@ -209,7 +209,8 @@ def students_of_the_study(params):
     """key -> method of the settings that the study's own students have: these are read, not trained again."""
     found = {}
     for method in params.trained:
-        setting = replace(reference(params, method), method=params.method(method), parallel_ids=0)
+        own_ids = params.sampling.parallel_ids
+        setting = replace(reference(params, method), method=params.method(method), parallel_ids=own_ids)
         found[setting.key] = method
     return found
 
@@ -249,7 +250,7 @@ def plan(params):
     """What the sweeps will train: DataFrame experiment, group, settings, new (not in an experiment before), examples.
 
     `examples` are those of one seed, passes over the data counted, of the new settings; runs on all parallel ids are
-    not counted where the number of ids is not in the parameters.
+    not counted: the number of all ids is not in the parameters.
     """
     rows, seen = [], set(students_of_the_study(params))
     for experiment in all_experiments(params).values():
@@ -273,7 +274,7 @@ def reference(params, method="skd-map"):
         method=settings if ntl is None else replace(settings, ntl=ntl),
         epochs=params.distillation.epochs,
         generations=params.generations,
-        parallel_ids=params.sweeps.parallel_ids,
+        parallel_ids=params.sweeps.parallel_ids or params.sampling.parallel_ids,
     )
 
 

@@ -61,7 +61,8 @@ class Data:
     source: str
     seed: int  # of the generated corpus and of any subsampling
     train_paragraphs: int  # English QA training paragraphs; 0 = all
-    parallel_paragraphs: int  # parallel paragraphs, the XQuAD role, drawn by `seed` (real data); 0 = all
+    parallel_paragraphs: int  # parallel paragraphs, the XQuAD role, from which seeds draw their ids (factbook only)
+    held_out_articles: int  # of XQuAD's 48, drawn by `seed`: no parallel data, but scored on (real data only); 0 = none
     evaluation_paragraphs: int  # paragraphs per development, test and zero-shot set (factbook only)
     questions_per_paragraph: int  # of parallel and evaluation data (factbook only); 0 = all
     evaluation_questions: int  # at most so many per language pair (see `roles.WHOLE_SETS`); 0 = all
@@ -72,7 +73,7 @@ class Data:
     def __post_init__(self):
         _check(self.source in ("factbook", "real"), f"data.source must be factbook or real, got {self.source!r}")
         for name in self.__dataclass_fields__:
-            if name.endswith(("_paragraphs", "_per_paragraph", "_questions")):
+            if name.endswith(("_paragraphs", "_per_paragraph", "_questions", "_articles")):
                 _check(getattr(self, name) >= 0, f"data.{name} must be >= 0, got {getattr(self, name)}")
         _check_distinct(self.evaluation_sets, "data.evaluation_sets")
         for language in self.evaluation_languages:
@@ -151,8 +152,10 @@ class Sampling:
 
     languages: list[str]
     pivot: str | None
+    parallel_ids: int  # of the parallel data, that each seed draws for itself; 0 = all
 
     def __post_init__(self):
+        _check(self.parallel_ids >= 0, f"sampling.parallel_ids must be >= 0, got {self.parallel_ids}")
         for language in self.languages:
             languages.require(language)
         _check_distinct(self.languages, "sampling.languages")
@@ -222,7 +225,7 @@ class Sweeps:
     experiments: list[str]  # names of those to run; empty: all of the groups
     methods: list[str]  # drawn as curves, keys of `methods`
     reference_ntl: int | None  # of the settings that do not sweep it; null: each method's own
-    parallel_ids: int  # ids that a run is trained on, drawn anew for each seed; 0 = all
+    parallel_ids: int  # ids that a run is trained on; 0: as many as the study's students (sampling.parallel_ids)
     evaluation_questions: int  # questions per language pair of the development set; 0 = all
     ntl: list[int]  # target languages at equal epochs
     equal_steps_ntl: list[int]  # and at the optimiser steps of the method's own ntl

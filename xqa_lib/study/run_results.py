@@ -55,6 +55,28 @@ def loss_terms(log):
     return [name for name in ("ce", "kl", "coefficient") if name in log]
 
 
+def training_ids(params, method):
+    """seed -> the ids that a method's student was trained on, as the run records list them.
+
+    Raises:
+        DataError: two seeds have the same ids, although each draws its own.
+    """
+    found = {}
+    for seed in params.seeds:
+        record = json.loads((layout.student_folder(params, method, seed) / "run.json").read_text(encoding="utf-8"))
+        found[seed] = record["ids"]
+    by_ids = {}
+    for seed, ids in found.items():
+        same = by_ids.setdefault(frozenset(ids), seed)
+        if params.sampling.parallel_ids and same != seed:
+            raise DataError(
+                f"the students of {method} with seeds {same} and {seed} were trained on the same {len(ids)} ids, but "
+                "each seed draws its own: are there more parallel ids than sampling.parallel_ids "
+                f"({params.sampling.parallel_ids})? Then run `dvc repro`, which trains them again"
+            )
+    return found
+
+
 def generation_table(params, method, seed):
     """Teacher and student of each generation, as the first 12 digits of the hash of their weights."""
     record = json.loads((layout.student_folder(params, method, seed) / "run.json").read_text(encoding="utf-8"))

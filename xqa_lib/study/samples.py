@@ -1,9 +1,10 @@
-"""The sampled pairs of a study as training examples."""
+"""Which parallel ids are trained on, and their sampled pairs as training examples."""
 
 from dataclasses import replace
 
 import pandas as pd
 
+from .. import sampling
 from ..errors import DataError
 from ..reading.evaluation import KEY
 
@@ -15,6 +16,21 @@ def aligned_ids(parallel):
         for example in examples:
             ids.setdefault(example.id, set()).add(language)
     return ids
+
+
+def chosen_ids(parallel, count, seed):
+    """`count` ids of the parallel data (all if 0) as `aligned_ids`, drawn by the seed (`sampling.draw_ids`).
+
+    Raises:
+        DataError: more ids than there are.
+    """
+    ids = aligned_ids(parallel)
+    if count > len(ids):
+        raise DataError(
+            f"{count} parallel ids are asked for, but the study has {len(ids)}: lower sampling.parallel_ids, "
+            "sweeps.parallel_ids and sweeps.few_ids, or prepare more (data.parallel_paragraphs)"
+        )
+    return {example_id: ids[example_id] for example_id in sampling.draw_ids(ids, count, seed=seed)}
 
 
 def sampled_pairs(table, ntl):

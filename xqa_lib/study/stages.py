@@ -137,7 +137,7 @@ def train_reader(params):
 
 
 def sample(params, seed):
-    """Stage `sampling`: the pairs of every ntl, nested, in one file.
+    """Stage `sampling`: the ids that the seed draws, and their pairs of every ntl, nested, in one file.
 
     The sample for a smaller ntl is part of the one for a larger ntl, so that a row's column `ntl` says from which ntl
     on the pair is trained on; ntl 0 has the same-language pairs of all languages.
@@ -146,7 +146,7 @@ def sample(params, seed):
         DataFrame id, question_lang, context_lang, ntl.
     """
     parallel = roles.read_parallel(params)
-    ids = samples.aligned_ids(parallel)
+    ids = samples.chosen_ids(parallel, params.sampling.parallel_ids, seed)
     languages = list(params.sampling.languages)
     first = {}
     targets = len(languages) - (params.sampling.pivot is not None)
@@ -173,12 +173,13 @@ def train_student(params, method, seed):
     if params.processes > 1 and processes.count() == 1:
         return _train_student_in_processes(params, method, seed)
     table = pd.read_csv(layout.sampled_file(params, seed), dtype=str, keep_default_na=False).astype({"ntl": int})
-    parallel = roles.read_parallel(params)
+    examples = samples.sampled_examples(roles.read_parallel(params), table, settings.ntl)
     return _train(
         params,
         layout.student_folder(params, method, seed),
         source=layout.reader_folder(params),
-        examples=samples.sampled_examples(parallel, table, settings.ntl),
+        examples=examples,
+        ids=list(dict.fromkeys(example.id for example in examples)),
         optimisation=params.distillation,
         method=settings,
         generations=params.generations,
@@ -197,8 +198,8 @@ def _train_student_in_processes(params, method, seed):
     return pd.read_csv(layout.student_folder(params, method, seed) / "training_log.csv")
 
 
-def _train(params, folder, *, source, examples, optimisation, method, generations, seed, inputs):
-    """Train the model of `source` on examples and save it to `folder`."""
+def _train(params, folder, *, source, examples, optimisation, method, generations, seed, inputs, **facts):
+    """Train the model of `source` on examples and save it to `folder`; `facts` go into its run record."""
     from ..training import checkpoints, compute, distillation, models
 
     use_threads(params)
@@ -216,6 +217,7 @@ def _train(params, folder, *, source, examples, optimisation, method, generation
             optimisation=vars_of(optimisation),
             frozen=params.encoder.frozen,
             precision="bfloat16" if in_bf16 else "float32",
+            **facts,
         ) as record,
     ):
         model, tokenizer = models.load_reader(source, seed=seed)

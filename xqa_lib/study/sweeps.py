@@ -25,7 +25,6 @@ import torch
 
 from .. import sampling
 from ..data import label_noise, roles
-from ..errors import DataError
 from ..reading import evaluation
 from ..reading.evaluation import KEY
 from ..running.files import atomic_folder, write_json, write_text
@@ -47,24 +46,6 @@ def sample_questions(params, name):
     return [example for examples in pairs.values() for example in roles.some(examples, most, params.data.seed)]
 
 
-def chosen_ids(parallel, count, seed):
-    """`count` ids of the parallel data (all if 0), drawn by the seed; fewer ids are a part of more ids.
-
-    Raises:
-        DataError: more ids than there are.
-    """
-    ids = samples.aligned_ids(parallel)
-    if not count:
-        return ids
-    if count > len(ids):
-        raise DataError(
-            f"the sweeps ask for {count} parallel ids, but the study has {len(ids)}: lower sweeps.parallel_ids and "
-            "sweeps.few_ids (0 = all), or raise data.parallel_paragraphs"
-        )
-    drawn = set(sorted(ids, key=lambda example_id: sampling.pseudo_random_key(seed, "ids", example_id))[:count])
-    return {example_id: ids[example_id] for example_id in ids if example_id in drawn}
-
-
 def training_examples(setting, parallel, params, seed):
     """The examples of a setting of source "parallel", and how many answers were made wrong.
 
@@ -72,7 +53,7 @@ def training_examples(setting, parallel, params, seed):
         parallel: language -> examples of all parallel ids.
         seed: of the ids, the language pairs and the wrong answers.
     """
-    ids = chosen_ids(parallel, setting.parallel_ids, seed)
+    ids = samples.chosen_ids(parallel, setting.parallel_ids, seed)
     used = {language: [e for e in examples if e.id in ids] for language, examples in parallel.items()}
     noisy, corrupted = label_noise.corrupt(used, rate=setting.label_noise, seed=seed)
     ntl = setting.method.ntl
@@ -341,7 +322,7 @@ def _student(params, method, seed):
         "student": method,
         "examples": record["examples"],
         "corrupted": 0,
-        "ids": len(samples.aligned_ids(roles.read_parallel(params))),
+        "ids": len(record["ids"]),
         "steps": len(log),
         "weights": record["weights"],
     }
@@ -406,7 +387,7 @@ def start_distribution(params, reader, tokenizer, parallel, seed):
         right (bool: in the window around the gold position that the coefficient accepts), rank (1 = most probable).
     """
     method = params.method("skd-map")
-    example_id = next(iter(chosen_ids(parallel, 1, seed)))
+    example_id = next(iter(samples.chosen_ids(parallel, 1, seed)))
     languages = [language for language in params.sampling.languages if language != "en"] or ["en"]
     by_id = {language: {e.id: e for e in examples} for language, examples in parallel.items()}
     passage = by_id.get("en", by_id[languages[0]])[example_id]
