@@ -105,7 +105,9 @@ def _with_guess(params, scores):
     """Scores of settings, with what a guess by kind scores on the same questions where their kinds are known."""
     sets = {} if "set" in scores else {"set": params.data.evaluation_sets[0]}
     guess = kinds.guess_scores(scores.assign(**sets), roles.read_kinds(params))
-    return pd.concat([scores, guess.assign(setting=GUESS, seed=params.seeds[0])[scores.columns]]) if len(guess) else scores
+    return (
+        pd.concat([scores, guess.assign(setting=GUESS, seed=params.seeds[0])[scores.columns]]) if len(guess) else scores
+    )
 
 
 def read_start_distribution(params, group, seed):
@@ -426,7 +428,9 @@ def _experiment(experiment, part, levels):
     figure.subplots_adjust(wspace=0.3 if curve else 0.9)
     for ax, task in zip(axes[0], tasks, strict=True):
         chosen, lines = part[part["task"] == task], levels[task]
-        if experiment.name == "left-out":  # its points are of some pairs each, where the zero-shot reader scores otherwise
+        if (
+            experiment.name == "left-out"
+        ):  # its points are of some pairs each, where the zero-shot reader scores otherwise
             lines = {name: points for name, points in lines.items() if name == GUESS_NAME}
         if curve:
             figures.setting_curves(chosen, axis=experiment.axis, ax=ax, levels=lines)

@@ -14,8 +14,8 @@ from .. import significance
 from ..data import roles
 from ..languages import LANGUAGES
 from ..reading import evaluation, kinds
-from ..running.files import atomic_folder, write_json, write_text
 from ..reading.kinds import GUESS
+from ..running.files import atomic_folder, write_json, write_text
 from ..study import layout, run_results, stages
 from ..study.layout import ZERO_SHOT
 from . import experiments_section, figures, published
@@ -123,7 +123,9 @@ def build(params):
         )
         if with_ce
         else by_question_language.iloc[:0],
-        published=published.beside(by_language[~by_language["system"].isin(NOT_TRAINED)], whole=roles.whole_sets(params)),
+        published=published.beside(
+            by_language[~by_language["system"].isin(NOT_TRAINED)], whole=roles.whole_sets(params)
+        ),
         kinds=_labelled(params, kinds.shares(trained, roles.read_kinds(params))),
         ablations=experiments_section.build(params),
     )
@@ -468,7 +470,8 @@ def markdown_kinds(table):
             "of the right kind": table["right_kind"],
             "of these right": table["right_given_kind"],
             "95% interval": [
-                f"[{low:.1f}, {high:.1f}]" if low == low else "" for low, high in zip(table["low"], table["high"], strict=True)
+                f"[{low:.1f}, {high:.1f}]" if low == low else ""
+                for low, high in zip(table["low"], table["high"], strict=True)
             ],
             "chance": table["chance"],
         }
