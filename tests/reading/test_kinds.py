@@ -175,6 +175,8 @@ def test_language_pairs_weigh_alike():
     everything = row_of(kinds.shares(answered(rows), ALL), task="gxlt")
     # all of the kind, 3 of 3 and 0 of 2 right: not 3 of 5
     assert (everything["right_kind"], everything["right_given_kind"]) == (100, 50)
+    # of one language pair, "gxlt" would only repeat "xlt"
+    assert kinds.shares(answered(rows[:3]), ALL)["task"].tolist() == ["xlt"]
 
 
 def test_chance_is_that_of_the_kinds_that_are_recognised():

@@ -103,18 +103,21 @@ def shares(scores, kinds, *, seed=0, resamples=2000):
     Returns:
         DataFrame with the columns `SHARE_COLUMNS`, in points: right_kind; right_given_kind with the ends of its 95%
         interval, low and high; chance, what a guess by kind would be right in, of the answers that are of the right
-        kind (a system may recognise the kinds of small groups alone); above_chance: is low above chance? Without the
-        sets whose kinds are not known. Where no answer is of the right kind, the numbers after it are missing.
+        kind (a system may recognise the kinds of small groups alone); above_chance: is low above chance? Where no
+        answer is of the right kind, the numbers after that share are missing. A set with same-language pairs only has
+        the task "xlt" alone, one whose kinds are not known has none.
     """
     scores = _of_known_kind(scores, kinds)
     guess = guess_scores(scores, kinds)[["set", *KEY, "em"]].rename(columns={"em": "chance"})
     table = scores.assign(right_kind=right_kinds(scores, kinds)).merge(guess, on=["set", *KEY], validate="many_to_one")
     rows = []
-    for (name, system), part in table.groupby(["set", "system"], sort=False):
-        for task in TASKS:
-            of_set = of_task(part, task)
-            if len(of_set):
-                found = _shares(of_set, seed=seed, resamples=resamples)
+    for name, of_set in table.groupby("set", sort=False):
+        parts = {task: of_task(of_set, task) for task in TASKS}
+        if not len(parts["gxlt_off_diagonal"]):  # else "gxlt" would only repeat "xlt"
+            del parts["gxlt"]
+        for task, of_pairs in parts.items():
+            for system, part in of_pairs.groupby("system", sort=False):
+                found = _shares(part, seed=seed, resamples=resamples)
                 rows.append((name, task, system, *(100 * value for value in found), found[2] > found[4]))
     return pd.DataFrame(rows, columns=SHARE_COLUMNS)
 

@@ -368,9 +368,9 @@ def page(report, drawn):
         lines += [
             "## More than the kind of the answer?",
             "",
-            "An answer is right if it is of the right kind, and if it is then the right one of its kind: exact match is "
-            "the product of these two shares. Chance is what a guess by kind would be right in, of the same answers. "
-            f"Transfer is claimed only where the share of right ones is above chance with its 95% interval "
+            "An answer is right if it is of the right kind, and then the right one of its kind: exact match is the "
+            "product of these two shares. Chance is what a guess by kind would be right in, of the same answers. "
+            "Transfer is claimed only where the share of right ones is above chance with its 95% interval "
             f"(over {'seeds and ' if len(params.seeds) > 1 else ''}questions, all language pairs of an id together).",
             "",
             *(line for name in dict.fromkeys(report.kinds["set"]) for line in (transfer(report.kinds, name), "")),
@@ -542,6 +542,23 @@ def markdown_comparison(table, baseline):
         }
     )
     return markdown(shown)
+
+
+def summary_with_guess(params, scores):
+    """`evaluation.summary` of one system; with em_guess and f1_guess, of a guess by kind, where kinds are known."""
+    table, guess = evaluation.summary(scores), kinds.guess_scores(scores, roles.read_kinds(params))
+    if not len(guess):
+        return table
+    guess = evaluation.summary(guess)[["set", "task", "em", "f1"]]
+    return table.merge(guess, on=["set", "task"], how="left", suffixes=("", "_guess"))
+
+
+def shown_kinds(report):
+    """`Report.kinds` as the notebook shows it; None where no kinds are known."""
+    if not len(report.kinds):
+        return None
+    table = report.kinds.assign(task=[TASK_NAMES[task] for task in report.kinds["task"]])
+    return table.set_index(["set", "task", "label"]).drop(columns="system").round(1)
 
 
 def score_overview(report):
