@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from xqa_lib.__main__ import main
+from xqa_lib.data.squad_format import NO_GOLD_HINT
 from xqa_lib.errors import DataError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,6 +98,24 @@ def module(monkeypatch):
             ["answer", "--model", "m", "--question", "q", "--context", "c", "--n-best", "two"],
             "argument --n-best: expected a whole number of at least 1, found 'two'",
         ),
+        (
+            ["answer", "--model", "m", "--question", "q"],
+            "one of the arguments --context --context-file is required",
+        ),
+        (
+            ["answer", "--model", "m", "--question", "q", "--context", "c", "--context-file", "f"],
+            "argument --context-file: not allowed with argument --context",
+        ),
+        (
+            ["predict", "--model", "m", "--data", "d", "--output", "o", "--max-answer-tokens", "0"],
+            "argument --max-answer-tokens: expected a whole number of at least 1, found '0'",
+        ),
+        (
+            ["predict", "--model", "m", "--data", "d", "--output", "o.json", "--n-best", "./o.json"],
+            "--output and --n-best name the same file",
+        ),
+        (["check", "a", "b", "--answerable-only", "o"], "--answerable-only takes one FILE, with answers"),
+        (["check", "a", "--no-answers", "--answerable-only", "o"], "--answerable-only takes one FILE, with answers"),
         (["params", "--profile", "paper", "--size", "big"], "argument --size: invalid choice: 'big'"),
         (["notebook", "n", "o", "-p", "a"], "argument -p/--parameter: expected 2 arguments"),
         (["notebook", "n", "o", "-p", "a", "1", "-p", "a", "2"], "parameter a is given more than once"),
@@ -173,7 +192,7 @@ def test_evaluate_warns_of_missing_ids_and_scores_them_0(run, save):
 @pytest.mark.parametrize(
     ("predictions", "expected"),
     [
-        ({"a": "x", "z": "x"}, 'found 1 others ("z"); are these predictions for another file?'),
+        ({"z": "x"}, 'found none of its 1 ids but 1 others ("z"); are these predictions for another file?'),
         ({}, "found none of its 1 ids"),
         ({"a": 1}, "expected the predicted text as a string, found the number 1"),
     ],
@@ -239,7 +258,70 @@ def test_check_no_answers(run, save):
     assert "expected a gold answer, found an empty text; a copy without gold answers" in out
 
 
-# --- answer
+def test_check_says_a_repeated_hint_once_with_its_count(run, save):
+    """One line a problem all the same."""
+    path = save("inputs.json", gold("a", "b", "c", text="", answer_start=0))
+    status, out, _ = run("check", path)
+    assert status == 1
+    where = f"{path}: data[0].paragraphs[0].qas"
+    assert out.splitlines() == [
+        f'{where}[0] (id "a").answers[0]: expected a gold answer, found an empty text; {NO_GOLD_HINT} (holds for 3 '
+        "problems of this file)",
+        f'{where}[1] (id "b").answers[0]: expected a gold answer, found an empty text',
+        f'{where}[2] (id "c").answers[0]: expected a gold answer, found an empty text',
+    ]
+    # a hint that only one has stays as it is, and so does what no hint goes with
+    other = save("other.json", gold("a", "a", answer_start=9))
+    assert [line.split("; ")[1:] for line in run("check", other)[1].splitlines()] == [
+        ["it occurs at 10", "correct answer_start"],
+        ["ids must be unique in a file: rename one of the questions"],
+        ["it occurs at 10", "correct answer_start"],
+    ]
+
+
+def unanswerable(*ids):
+    document = gold("a", *ids)
+    for question in document["data"][0]["paragraphs"][0]["qas"][1:]:
+        question |= {"answers": [], "is_impossible": True}
+    return document
+
+
+def test_check_names_unanswerable_questions_and_writes_a_file_without_them(run, save, tmp_path):
+    path, out_path = save("v2.json", unanswerable("b", "c")), tmp_path / "new" / "answerable.json"
+    assert run("check", path) == (
+        1,
+        f"{path}: expected questions with an answer in their passage, found 2 of 3 unanswerable (as in SQuAD 2.0); "
+        "write a file without them: python -m xqa_lib check FILE --answerable-only OUT\n",
+        "",
+    )
+    good = f"{out_path}: good: 1 questions, 1 different contexts, 1 answers\n"
+    assert run("check", path, "--answerable-only", out_path) == (0, good, "")
+    assert run("check", out_path) == (0, good, "")
+    predictions = save("p.json", {"a": "Prag", "b": "x"})
+    status, out, _ = run("evaluate", "--gold", out_path, "--predictions", predictions, "--metric", "squad", "--json")
+    assert (status, json.loads(out)["exact_match"]) == (0, 100.0)
+
+
+def test_check_writes_nothing_where_there_are_other_problems(run, save, tmp_path):
+    document = unanswerable("b", "c")
+    document["data"][0]["paragraphs"][0]["qas"][1]["is_impossible"] = False
+    path, out_path = save("v2.json", document), tmp_path / "answerable.json"
+    status, out, _ = run("check", path, "--answerable-only", out_path)
+    assert status == 1
+    assert 'qas[1] (id "b").answers: expected at least one gold answer, found none' in out
+    assert not out_path.exists()
+    status, out, err = run("check", save("none.json", {"data": []}), "--answerable-only", out_path)
+    assert (status, err) == (1, "")
+
+
+def test_check_reads_the_flat_form(run, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    row = {"id": "a", "context": CONTEXT, "question": "Wo?", "answers": {"text": ["Prag"], "answer_start": [10]}}
+    path.write_text(json.dumps(row) + "\n" + json.dumps(row | {"id": "b"}) + "\n")
+    assert run("check", path) == (0, f"{path}: good: 2 questions, 1 different contexts, 2 answers\n", "")
+
+
+# --- answer and predict
 
 
 class Candidate:
@@ -252,8 +334,8 @@ class Candidate:
 def test_answer_json(run, module):
     calls = []
 
-    def answer(model, question, context, *, n_best):
-        calls.append((model, question, context, n_best))
+    def answer(model, question, context, *, n_best, max_answer_tokens):
+        calls.append((model, question, context, n_best, max_answer_tokens))
         return [Candidate("براغ", 10, 14, 3.5, 0.75), Candidate("x", 0, 1, -1.25, 0.25)]
 
     module("reading.predict", answer=answer)
@@ -265,13 +347,71 @@ def test_answer_json(run, module):
             {"text": "x", "start": 0, "end": 1, "score": -1.25, "probability": 0.25},
         ]
     }
-    assert calls == [("m", "Wo?", "C", 2)]
+    run("answer", "--model", "m", "--question", "Wo?", "--context", "C", "--max-answer-tokens", "5")
+    assert calls == [("m", "Wo?", "C", 2, 30), ("m", "Wo?", "C", 1, 5)]
+
+
+def test_answer_takes_the_passage_from_a_file(run, module, tmp_path):
+    passages = []
+    module("reading.predict", answer=lambda model, question, context, **options: passages.append(context) or [])
+    path = tmp_path / "passage.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + "Zürich\r\nliegt".encode())
+    assert run("answer", "--model", "m", "--question", "Wo?", "--context-file", path)[0] == 0
+    assert passages == ["Zürich\r\nliegt"]  # every character counts in the offsets
+    path.write_bytes("Zürich".encode("latin-1"))
+    assert run("answer", "--model", "m", "--question", "Wo?", "--context-file", path) == (
+        1,
+        "",
+        f"error: {path}: expected UTF-8, found another byte at offset 1\n",
+    )
+    assert run("answer", "--model", "m", "--question", "Wo?", "--context-file", tmp_path / "none.txt") == (
+        1,
+        "",
+        f"error: {tmp_path / 'none.txt'}: No such file or directory\n",
+    )
+
+
+def test_predict_writes_what_evaluate_reads(run, module, save, tmp_path):
+    def answer_file(model, path, *, max_answer_tokens):
+        assert (model, path, max_answer_tokens) == ("m", gold_path, 7)
+        for identifier, answers in (
+            ("a", [Candidate("Prag", 10, 14, 3.5, 0.75), Candidate("Die", 0, 3, 1.0, 0.25)]),
+            ("ب", []),
+        ):
+            yield types.SimpleNamespace(id=identifier), answers
+
+    module("reading.predict", answer_file=answer_file)
+    gold_path = save("g.json", gold("a", "ب"))
+    output, n_best = tmp_path / "new" / "predictions.json", tmp_path / "other" / "n-best.json"
+    more = ("--output", output, "--n-best", n_best, "--max-answer-tokens", "7")
+    assert run("predict", "--model", "m", "--data", gold_path, *more) == (0, f"{output}: 2 questions, 1 answered\n", "")
+    assert json.loads(output.read_text(encoding="utf-8")) == {"a": "Prag", "ب": ""}
+    assert json.loads(n_best.read_text(encoding="utf-8")) == {
+        "a": [
+            {"text": "Prag", "start": 10, "end": 14, "score": 3.5, "probability": 0.75},
+            {"text": "Die", "start": 0, "end": 3, "score": 1.0, "probability": 0.25},
+        ],
+        "ب": [],
+    }
+    for predictions in (output, n_best):
+        status, out, err = run(
+            "evaluate", "--gold", gold_path, "--predictions", predictions, "--metric", "squad", "--json"
+        )
+        assert (status, err) == (0, "")
+        assert json.loads(out) == {"exact_match": 50.0, "f1": 50.0, "questions": 2, "answered": 1}
+
+
+def test_predict_says_before_reading_that_it_could_not_write(run, module, tmp_path):
+    module("reading.predict", answer_file=lambda *arguments, **options: pytest.fail("the model was asked"))
+    assert run("predict", "--model", "m", "--data", "d", "--output", tmp_path) == (
+        1,
+        "",
+        f"error: {tmp_path}: is a folder, expected a file to write\n",
+    )
 
 
 def test_answer_table(run, module):
-    module(
-        "reading.predict", answer=lambda model, question, context, *, n_best: [Candidate("Prag\nOst", 10, 18, 3.5, 1.0)]
-    )
+    module("reading.predict", answer=lambda *arguments, **options: [Candidate("Prag\nOst", 10, 18, 3.5, 1.0)])
     assert run("answer", "--model", "m", "--question", "Wo?", "--context", "C") == (
         0,
         "probability   score  characters  answer\n      1.000    3.50  10-18       Prag Ost\n",

@@ -6,7 +6,16 @@ import unicodedata
 import pytest
 
 from xqa_lib.errors import DataError
-from xqa_lib.languages import LANGUAGES, PARALLEL, ZERO_SHOT_TYDIQA, ZERO_SHOT_XQUAD, Language, require
+from xqa_lib.languages import (
+    LANGUAGES,
+    PARALLEL,
+    ZERO_SHOT_TYDIQA,
+    ZERO_SHOT_XQUAD,
+    Language,
+    in_order,
+    is_word_by_itself,
+    require,
+)
 
 SCRIPTS = {
     "Latn": "LATIN",
@@ -38,12 +47,55 @@ def test_native_names_are_written_in_the_script(language):
     assert language.right_to_left == right_to_left
 
 
-def test_require():
+def test_known_languages_keep_their_data():
     assert require("th") == Language("th", "Thai", "ไทย", "Thai", spaces=False)
-    for code in ("fr", "EN", "", None):
-        message = (
-            f"unknown language {code!r}: expected one of en, es, de, ar, hi, vi, zh, el, ru, tr, th, bn, fi, id, ko, "
-            "sw, te"
-        )
-        with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
-            require(code)
+    # whatever the text
+    assert require("en", "กรุงเทพ") is LANGUAGES["en"]
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "script", "right_to_left", "spaces"),
+    [
+        ("ja", "東京は日本の首都です。", "Jpan", False, False),
+        ("he", "ירושלים בישראל (Jerusalem)", "Hebr", True, True),
+        ("wuu", "上海「の」東京北京", "Hani", False, False),
+        ("my", "ရန်ကုန် ", "Mymr", False, False),
+        ("qaa", "Kito la mbali, 2024", "Latn", False, True),
+        ("fa", "", "Zyyy", False, True),  # no text to tell
+        ("xx", "12 €", "Zyyy", False, True),  # nor here a letter
+        ("sr-Cyrl", "Beograd", "Cyrl", False, True),  # the code goes before the text
+        ("az-Arab", "", "Arab", True, True),
+        ("zh-TW", "", "Hans", False, False),  # the data of zh
+        ("zh-Hant-HK", "", "Hant", False, False),
+        ("ar-EG", "", "Arab", True, True),
+        ("ar-Latn", "", "Latn", False, True),
+        ("x-mine", "ไทย", "Thai", False, False),
+    ],
+)
+def test_other_languages_are_made_from_code_and_text(code, text, script, right_to_left, spaces):
+    assert require(code, text) == Language(code, code, code, script, right_to_left, spaces)
+
+
+@pytest.mark.parametrize(
+    "code", ["sw", "yue", "pt-BR", "es-419", "zh-yue-Hant", "de-1996", "sl-rozaj-biske", "qaa-x-a"]
+)
+def test_codes(code):
+    assert require(code).code == code
+
+
+@pytest.mark.parametrize("code", ["", None, 7, "EN", "En", "pt-br", "pt_BR", "english", "e", "en-", "../en", "en\n"])
+def test_what_is_no_code(code):
+    message = f"unknown language {code!r}: expected a code such as sw, pt-BR or sr-Cyrl (BCP 47), written like these"
+    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+        require(code)
+
+
+def test_order():
+    assert in_order(["xx", "th", "en", "fr", "th", "en"]) == ["en", "th", "fr", "xx"]
+    assert in_order(reversed(LANGUAGES)) == list(LANGUAGES)
+    with pytest.raises(DataError, match=r"^unknown language 'EN': "):
+        in_order(["en", "EN"])
+
+
+def test_letters_that_are_words():
+    assert [c for c in "a1é서Жא中か゠ｶー々〇กกำ๑ั。" if is_word_by_itself(c)] == list("中かｶー々〇กกำ")

@@ -756,5 +756,5 @@ def test_wrong_tables(table, baseline, options, message):
 
 
 def test_unknown_language():
-    with pytest.raises(DataError, match=r"^unknown language 'xx': expected one of en, es, "):
-        compare_systems(changed().replace({"question_lang": {"en": "xx"}}), "base", by="question_lang", resamples=9)
+    with pytest.raises(DataError, match=r"^unknown language 'EN': expected a code such as "):
+        compare_systems(changed().replace({"question_lang": {"en": "EN"}}), "base", by="question_lang", resamples=9)

@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 
 from .errors import DataError
 
@@ -65,32 +66,63 @@ def _evaluate(options):
 def _check(options):
     from .data import squad_format
 
+    if options.answerable_only and (len(options.files) > 1 or options.no_answers):
+        options.parser.error("--answerable-only takes one FILE, with answers")
     status = 0
     for path in options.files:
-        good = True
-        for line in squad_format.problems(path, require_answers=not options.no_answers):
-            good = False
-            print(" ".join(line.splitlines()))
-        if not good:
+        try:
+            examples, problems = squad_format.examine(
+                path, require_answers=not options.no_answers, answerable_only=bool(options.answerable_only)
+            )
+        except DataError as error:
+            print(" ".join(str(error).splitlines()))
             status = 1
             continue
-        examples = squad_format.read_squad(
-            path, question_lang="", context_lang="", require_answers=not options.no_answers
-        )
+        for line in _with_hints_once(problems):
+            print(" ".join(f"{path}: {line}".splitlines()))
+        if problems:
+            status = 1
+            continue
+        if options.answerable_only:
+            path = options.answerable_only
+            squad_format.write_squad(path, examples, version="1.1")
         contexts = len({(example.title, example.context) for example in examples})
         answers = sum(len(example.answers) for example in examples)
         print(f"{path}: good: {len(examples)} questions, {contexts} different contexts, {answers} answers")
     return status
 
 
+def _with_hints_once(problems):
+    """A line of text for each problem; a hint that many have stands only in the first of them, with their number."""
+    times = Counter(problem.hint for problem in problems)
+    for problem in problems:
+        count = times.pop(problem.hint, 0)
+        if not count or not problem.hint:
+            yield problem.text
+        else:
+            yield f"{problem} (holds for {count} problems of this file)" if count > 1 else str(problem)
+
+
 def _answer(options):
     from .reading import predict
 
-    answers = predict.answer(options.model, options.question, options.context, n_best=options.n_best)
+    context = options.context
+    if context is None:
+        from .running import files
+
+        try:
+            context = files.read_whole(options.context_file).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            return _fail(f"{options.context_file}: expected UTF-8, found another byte at offset {error.start}")
+    answers = predict.answer(
+        options.model,
+        options.question,
+        context,
+        n_best=options.n_best,
+        max_answer_tokens=options.max_answer_tokens,
+    )
     if options.json:
-        keys = ("text", "start", "end", "score", "probability")
-        listed = [{key: getattr(answer, key) for key in keys} for answer in answers]
-        print(json.dumps({"answers": listed}, ensure_ascii=False))
+        print(json.dumps({"answers": _listed(answers)}, ensure_ascii=False))
         return 0
     if not answers:
         print("no answer found")
@@ -99,6 +131,36 @@ def _answer(options):
     for answer in answers:
         span = f"{answer.start}-{answer.end}"
         print(f"{answer.probability:11.3f} {answer.score:7.2f}  {span:<10}  {' '.join(answer.text.split())}")
+    return 0
+
+
+def _listed(answers):
+    keys = ("text", "start", "end", "score", "probability")
+    return [{key: getattr(answer, key) for key in keys} for answer in answers]
+
+
+def _predict(options):
+    from .reading import predict
+    from .running import files
+
+    outputs = [path for path in (options.output, options.n_best) if path]
+    if len({os.path.abspath(path) for path in outputs}) < len(outputs):
+        options.parser.error("--output and --n-best name the same file")
+    for path in outputs:  # what could not be written is said before the reading, not after it
+        if os.path.isdir(path):
+            return _fail(f"{path}: is a folder, expected a file to write")
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    texts, n_best = {}, {}
+    for example, answers in predict.answer_file(
+        options.model, options.data, max_answer_tokens=options.max_answer_tokens
+    ):
+        texts[example.id] = answers[0].text if answers else ""
+        if options.n_best:
+            n_best[example.id] = _listed(answers)
+    files.write_json(options.output, texts)
+    if options.n_best:
+        files.write_json(options.n_best, n_best)
+    print(f"{options.output}: {len(texts)} questions, {sum(map(bool, texts.values()))} answered")
     return 0
 
 
@@ -194,9 +256,18 @@ def _parser():
         "score predictions against gold answers",
         "Exact match and F1 in percent over all gold questions; questions without a prediction score 0.",
     )
-    evaluate.add_argument("--gold", required=True, metavar="FILE", help="SQuAD-format file with gold answers")
     evaluate.add_argument(
-        "--predictions", required=True, metavar="FILE", help='JSON object {"question id": "predicted text", ...}'
+        "--gold",
+        required=True,
+        metavar="FILE",
+        help="file with gold answers: SQuAD format, or the flat form of datasets as JSON, JSON Lines or a saved folder",
+    )
+    evaluate.add_argument(
+        "--predictions",
+        required=True,
+        metavar="FILE",
+        help='JSON: {"question id": "predicted text", ...}, the same with a list of n-best answers for each id, or a '
+        "list of objects with id and prediction_text",
     )
     evaluate.add_argument(
         "--metric",
@@ -207,8 +278,8 @@ def _parser():
     evaluate.add_argument(
         "--context-language",
         metavar="xx",
-        help="language of the contexts for mlqa (en es de ar hi vi zh); default: from a gold file name such as "
-        "dev-context-ar-question-de.json",
+        help="language of the contexts for mlqa (en es de ar hi vi zh have rules of their own); default: from a gold "
+        "file name such as dev-context-ar-question-de.json",
     )
     evaluate.add_argument(
         "--json", action="store_true", help="print exact_match, f1, questions and answered as JSON, in full precision"
@@ -217,18 +288,25 @@ def _parser():
     check = command(
         "check",
         _check,
-        "validate SQuAD-format files",
+        "validate files of questions",
         "Prints one line for each problem and exits with 1 if there is any; otherwise one summary line for each file.",
     )
-    check.add_argument("files", nargs="+", metavar="FILE", help="file to validate")
+    check.add_argument("files", nargs="+", metavar="FILE", help="file in one of the forms that evaluate --gold reads")
     check.add_argument(
         "--no-answers", action="store_true", help="accept questions without gold answers: files that are only inputs"
+    )
+    check.add_argument(
+        "--answerable-only",
+        metavar="OUT",
+        help="accept the unanswerable questions of SQuAD 2.0 and write a file without them",
     )
 
     answer = command("answer", _answer, "answer one question from one passage with a trained model")
     answer.add_argument("--model", required=True, metavar="DIR", help="folder of a trained reader")
     answer.add_argument("--question", required=True, metavar="TEXT", help="the question, in any language of the model")
-    answer.add_argument("--context", required=True, metavar="TEXT", help="the passage that holds the answer")
+    passage = answer.add_mutually_exclusive_group(required=True)
+    passage.add_argument("--context", metavar="TEXT", help="the passage that holds the answer")
+    passage.add_argument("--context-file", metavar="FILE", help="the passage as a text file in UTF-8")
     answer.add_argument(
         "--n-best", type=_positive, default=1, metavar="N", help="print the N best answers (default: %(default)s)"
     )
@@ -237,6 +315,31 @@ def _parser():
         action="store_true",
         help='print {"answers": [...]} with text, start, end (characters), score and probability, best first',
     )
+
+    predict = command(
+        "predict",
+        _predict,
+        "answer every question of a file with a trained model",
+        "Writes what evaluate reads; the file needs no gold answers. A progress bar is shown on standard error.",
+    )
+    predict.add_argument("--model", required=True, metavar="DIR", help="folder of a trained reader")
+    predict.add_argument(
+        "--data", required=True, metavar="FILE", help="questions in SQuAD format, or in the flat form of datasets"
+    )
+    predict.add_argument(
+        "--output", required=True, metavar="FILE", help='JSON file to write: {"question id": "answer", ...}'
+    )
+    predict.add_argument(
+        "--n-best", metavar="FILE", help="JSON file to write: each id's 20 best answers, as answer --json lists them"
+    )
+    for reading in (answer, predict):
+        reading.add_argument(
+            "--max-answer-tokens",
+            type=_positive,
+            default=30,
+            metavar="N",
+            help="tokens of an answer at most (default: %(default)s)",
+        )
 
     params = command("params", _params, "compose the parameters of a profile", "The result is what params.yaml holds.")
     params.add_argument("--profile", required=True, metavar="NAME", help="profile: embedded, xquad or paper")

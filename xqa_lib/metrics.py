@@ -7,7 +7,7 @@ evaluation programs value for value, also where these are odd:
 - SQuAD removes English articles and ASCII punctuation whatever the language, and words are what white space separates:
   most Chinese and Thai answers are one word, so F1 is nearly exact match there.
 - MLQA depends on the language of the *context* (answers are spans of it). It removes that language's articles and all
-  Unicode punctuation, and takes each Chinese character as a word.
+  Unicode punctuation, and takes each Chinese character as a word. Other languages than its seven get general rules.
 - If both texts are empty after normalisation ("The" and "a"), exact match is 1 but F1 is 0: no word is shared.
 
 The scores are pure functions of their arguments and lie in 0..1; percentages are made where they are averaged.
@@ -19,6 +19,7 @@ import unicodedata
 from collections import Counter
 
 from .errors import DataError
+from .languages import is_word_by_itself, primary, require
 
 # What the MLQA evaluation removes, by language of the context; None: the language has no articles.
 _ARTICLES = {
@@ -71,22 +72,22 @@ def mlqa_em_f1(prediction, answers, context_language):
       them (Latin letters, digits, kana) is split at white space.
     - Which characters are punctuation depends on the Unicode tables of the running Python, as in the official program.
 
+    Other languages, which the official program refuses, get general rules: the same punctuation, no articles, and words
+    by script: a letter of a script without spaces between words (Han, kana, Thai, Lao, Khmer, Burmese, Tibetan) is a
+    word with the marks after it, the rest is split at white space. Variants have the rules of their language ("de-AT").
+
     Args:
         prediction: the predicted text.
         answers: list or tuple of gold texts, at least one.
-        context_language: one of `MLQA_LANGUAGES`: the language of the context, not of the question.
+        context_language: code of the context's language, not of the question's; `MLQA_LANGUAGES` have official rules.
     Returns:
         (exact match, F1), each in 0..1 and each the best over `answers`.
     Raises:
-        DataError: a language that the metric does not know.
+        DataError: no language code.
         TypeError, ValueError: as `squad_em_f1`.
     """
-    if context_language not in _ARTICLES:
-        raise DataError(
-            f"the MLQA metric is defined for the context languages {', '.join(MLQA_LANGUAGES)}, found "
-            f"{context_language!r}; use the SQuAD metric for other languages"
-        )
-    return _best(prediction, answers, lambda text: _mlqa_words(text, context_language))
+    rules = primary(require(context_language).code)
+    return _best(prediction, answers, lambda text: _mlqa_words(text, rules))
 
 
 def best_metric(name):
@@ -141,6 +142,8 @@ def _squad_words(text):
 
 def _mlqa_words(text, language):
     text = "".join(c for c in text.lower() if not _is_punctuation(c))
+    if language not in _ARTICLES:
+        return _general_words(text)
     if _ARTICLES[language]:
         text = re.sub(_ARTICLES[language], " ", text)
     if language == "zh":
@@ -152,3 +155,20 @@ def _mlqa_words(text, language):
 
 def _is_punctuation(character):
     return character in _ASCII_PUNCTUATION or unicodedata.category(character).startswith("P")
+
+
+def _general_words(text):
+    """Words of a language without rules of its own: by white space, and letters of scripts without it one by one."""
+    words, joins = [], ""  # what may still join the last word: "" nothing, "marks" alone, or "all"
+    for character in text:
+        if character.isspace():
+            joins = ""
+        elif is_word_by_itself(character):
+            words.append(character)
+            joins = "marks"
+        elif joins == "all" or (joins and unicodedata.category(character).startswith("M")):
+            words[-1] += character
+        else:
+            words.append(character)
+            joins = "all"
+    return words

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .languages import LANGUAGES, require
+from .languages import in_order
 
 KEY = ("id", "question_lang", "context_lang")
 TASKS = ("xlt", "gxlt_off_diagonal", "gxlt")
@@ -516,8 +516,7 @@ def _subsets(index, by):
         masks |= {"gxlt_off_diagonal": ~same, "gxlt": np.ones_like(same)}
     languages = [None]
     if by is not None:
-        present = {require(code).code for code in index.get_level_values(by).unique()}
-        languages = [code for code in LANGUAGES if code in present]
+        languages = in_order(index.get_level_values(by).unique())
     for task in TASKS:
         for language in languages:
             mask = masks.get(task)
@@ -546,7 +545,7 @@ def compare_systems(scores, baseline, *, value="f1", by=None, seed=0, resamples=
         seed, resamples: of `seed_and_id_test`.
 
     Returns:
-        Table sorted by set, task (as in `TASKS`), `by` (as in `LANGUAGES`) and system, with columns set, task, the
+        Table sorted by set, task (as in `TASKS`), `by` (`languages.in_order`) and system, with columns set, task, the
         column `by` if given, system, baseline, n (keys), n_ids, n_pairs, seeds (1: they were not counted), difference,
         low, high (points, 0..100; positive: better than the baseline; 95%), ruled_out (the interval rules out effects
         larger than this), standard_error (points), degrees_of_freedom, p, p_holm, p_wilcoxon. p_holm adjusts p within

@@ -126,12 +126,30 @@ def test_unknown_data_set(function):
         (
             "mlqa-dev",
             {"context_lang": "xx"},
-            "mlqa-dev has no question language 'xx': expected one of en, es, de, ar, hi, vi, zh",
+            "mlqa-dev has no question language 'xx': expected one of en, es, de, ar, hi, vi, zh, or a file "
+            "dev-context-xx-question-xx.json in the folder that XQA_DATA_DIR names",
         ),
         (
             "mlqa-dev",
             {"question_lang": "en", "context_lang": "fi"},
-            "mlqa-dev has no context language 'fi': expected one of en, es, de, ar, hi, vi, zh",
+            "mlqa-dev has no context language 'fi': expected one of en, es, de, ar, hi, vi, zh, or a file "
+            "dev-context-fi-question-en.json in the folder that XQA_DATA_DIR names",
+        ),
+        (
+            "xquad",
+            {"question_lang": "en", "context_lang": "sw"},
+            "xquad has no context language 'sw': expected one of en, es, de, ar, hi, vi, zh, el, ru, tr, th, ro, or a "
+            "file xquad.sw.json in the folder that XQA_DATA_DIR names",
+        ),
+        (
+            "xquad",
+            {"context_lang": "EN"},
+            "unknown language 'EN': expected a code such as sw, pt-BR or sr-Cyrl (BCP 47), written like these",
+        ),
+        (
+            "xquad",
+            {"context_lang": "../x"},
+            "unknown language '../x': expected a code such as sw, pt-BR or sr-Cyrl (BCP 47), written like these",
         ),
         ("squad-dev", {"question_lang": "de"}, "squad-dev has no question language 'de': expected one of en"),
         (
@@ -206,6 +224,42 @@ def test_xquad_joins_two_languages_by_id(folder):
         Example(i, "Wer?", "by Ada", (Answer("Ada", 3),), "T", question_lang="de", context_lang="en") for i in "ba"
     ]
     assert corpora.available("xquad", folder.path) == [("en", "en"), ("en", "de"), ("de", "en"), ("de", "de")]
+
+
+def test_files_of_any_other_language_beside_the_official_ones(folder):
+    """Codes are those in the files' names; what is named otherwise is no language."""
+    folder("xquad/xquad.en.json", squad_json("a"))
+    folder("xquad/xquad.sw.json", squad_json("a", question="Nani?", context="na Ada", answer="Ada"))
+    folder("xquad/xquad.sr-Cyrl.json", squad_json("a"))
+    for name in ("EN", "backup", "sw.old", "pt-br"):
+        folder(f"xquad/xquad.{name}.json", squad_json("a"))
+    assert corpora.load("xquad", question_lang="sw", context_lang="en", data_dir=folder.path) == [
+        Example("a", "Nani?", "by Ada", (Answer("Ada", 3),), "T", question_lang="sw", context_lang="en")
+    ]
+    codes = ("en", "sw", "sr-Cyrl")  # the corpus' own first, then those of the study, then by the alphabet
+    assert corpora.available("xquad", folder.path) == [(q, c) for q in codes for c in codes]
+    assert refusal("xquad", question_lang="sw", context_lang="fr", data_dir=folder.path).endswith(
+        f"or a file xquad.fr.json in {folder.path}"
+    )
+
+
+def test_other_languages_of_pairs_and_of_single_files(folder):
+    folder("dev-context-pt-BR-question-en.json", squad_json("x"))
+    folder("mlqa/dev/dev-context-pt-BR-question-yue.json", squad_json("y"))
+    folder("MLQA_V1.zip", zip_bytes({"MLQA_V1/dev/dev-context-de-question-de.json": squad_json("z")}))
+    (example,) = corpora.load("mlqa-dev", question_lang="yue", context_lang="pt-BR", data_dir=folder.path)
+    assert (example.id, example.question_lang, example.context_lang) == ("y", "yue", "pt-BR")
+    # the archive has the official languages; it is not asked for others
+    pairs = corpora.available("mlqa-dev", folder.path)
+    assert pairs[49:] == [("en", "pt-BR"), ("yue", "pt-BR")]
+    assert refusal("mlqa-dev", question_lang="pt-BR", context_lang="en", data_dir=folder.path).endswith(
+        f"or a file dev-context-en-question-pt-BR.json in {folder.path}"
+    )
+    folder("tydiqa-goldp-v1.1-dev.json", squad_json("korean-1-0"))
+    folder("tydiqa.goldp.fr.dev.json", squad_json("1"))
+    (example,) = corpora.load("tydiqa-goldp-dev", context_lang="fr", data_dir=folder.path)
+    assert (example.id, example.context_lang) == ("1", "fr")
+    assert corpora.available("tydiqa-goldp-dev", folder.path)[-1] == ("fr", "fr")
 
 
 def test_xquad_files_must_be_parallel(folder):

@@ -2,8 +2,11 @@
 
 import contextlib
 import json
+import pickle
 
+import datasets
 import hypothesis
+import pyarrow
 import pytest
 from hypothesis import strategies as st
 
@@ -11,8 +14,8 @@ from xqa_lib.data.squad_format import (
     NO_GOLD_HINT,
     Answer,
     Example,
+    examine,
     parse_squad,
-    problems,
     quote,
     read_squad,
     write_squad,
@@ -50,15 +53,23 @@ def read(path, **options):
 
 
 def refusal(path, **options):
-    """The message, without the file name that must start it; `problems` must say the same."""
+    """The message, without the file name that must start it; `examine` must say the same."""
     with pytest.raises(DataError) as caught:
         read(path, **options)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
     if set(options) <= {"require_answers"}:
-        assert next(problems(path, **options)) == message
+        assert problems(path, **options)[0] == message
     return message.removeprefix(f"{path}: ")
+
+
+def problems(path, **options):
+    """The problems that `examine` finds, as lines of text."""
+    try:
+        return [f"{path}: {problem}" for problem in examine(path, **options)[1]]
+    except DataError as error:
+        return [str(error)]
 
 
 def test_read_gives_records_in_order_with_the_languages(save):
@@ -120,8 +131,17 @@ def test_records_cannot_be_changed(save):
         ),
         (
             b'{"data": []}\n{"data": []}',
-            "line 2, column 1: expected JSON, found an error (Extra data); a second value follows the first: is this "
-            "JSON Lines? Expected one object for the whole file",
+            'line 1.context: missing; expected a string, found the keys "data"; is this SQuAD v1.1 format?',
+        ),
+        (
+            b'{"id": "a"}\n{\n"id": "b"}',
+            "line 2, column 2: expected JSON, found an error (Expecting property name enclosed in double quotes); of "
+            "several values (JSON Lines), each must be whole and alone on its line",
+        ),
+        (
+            b'{"data": []} x',
+            "line 1, column 14: expected JSON, found an error (Extra data); of several values (JSON Lines), each must "
+            "be whole and alone on its line",
         ),
         (
             b'{\n"data": "caf\xe9"}',
@@ -142,7 +162,20 @@ def test_records_cannot_be_changed(save):
             "file?",
         ),
     ],
-    ids=["syntax", "cut-off", "empty", "html", "lfs", "json-lines", "latin-1", "utf-16", "gzip", "nested"],
+    ids=[
+        "syntax",
+        "cut-off",
+        "empty",
+        "html",
+        "lfs",
+        "json-lines",
+        "json-lines broken",
+        "after the end",
+        "latin-1",
+        "utf-16",
+        "gzip",
+        "nested",
+    ],
 )
 def test_unreadable_json(save, content, expected):
     assert refusal(save(content)) == expected
@@ -160,7 +193,9 @@ def test_missing_file(tmp_path):
 
 
 def test_folder_instead_of_file(tmp_path):
-    assert refusal(tmp_path) == "cannot be read: Is a directory; check the path"
+    assert refusal(tmp_path) == (
+        "expected a file, or a folder that Dataset.save_to_disk wrote (with state.json); check the path"
+    )
 
 
 FIRST = "data[0].paragraphs[0].qas[0]"
@@ -169,7 +204,8 @@ FIRST = "data[0].paragraphs[0].qas[0]"
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ([], "top level: expected an object with the key data, found a list"),
+        ([], "top level: expected at least one question, found none; is this the right file?"),
+        (["x"], '[0]: expected an object with the keys id, title, context, question, answers, found the string "x"'),
         ("x", 'top level: expected an object with the key data, found the string "x"'),
         ({"dat": []}, 'data: missing; expected a list of articles, found the keys "dat"; is this SQuAD v1.1 format?'),
         ({}, "data: missing; expected a list of articles, found the keys none; is this SQuAD v1.1 format?"),
@@ -292,14 +328,14 @@ def test_wrong_structure(save, content, expected):
             62,
             CONTEXT,
             'expected the answer "far" at answer_start 62, but the context has only 62 code points; it occurs at 58; '
-            "correct answer_start (it seems to count bytes, expected code points)",
+            "correct answer_start; it seems to count bytes, expected code points",
         ),
         (
             "b",
             3,
             "a\U0001f600b",
             'expected the answer "b" at answer_start 3, but the context has only 3 code points; it occurs at 2; '
-            "correct answer_start (it seems to count UTF-16 units, expected code points)",
+            "correct answer_start; it seems to count UTF-16 units, expected code points",
         ),
         (
             "caf\u00e9",
@@ -365,6 +401,213 @@ def test_parse_can_leave_bad_questions_out():
     assert [example.id for example in examples] == ["good"]
     assert len(told) == 1
     assert told[0].startswith(f'archive/x.json: {FIRST} (id "bad").answers: expected at least one gold answer')
+
+
+# --- the flat form
+
+
+def row(**changes):
+    value = {"id": "q1", "title": "Tesla", "context": CONTEXT, "question": "Where?"}
+    value |= {"answers": {"text": ["Prague"], "answer_start": [22]}} | changes
+    return {key: item for key, item in value.items() if item is not ...}
+
+
+TWO_ANSWERS = {"text": ["far", "東京"], "answer_start": [58, 52]}
+ROWS = [row(), row(id="q2", answers=TWO_ANSWERS), row(id="q3", title=...)]
+OF_ROWS = [
+    Example("q1", "Where?", CONTEXT, (Answer("Prague", 22),), "Tesla", "de", "en"),
+    Example("q2", "Where?", CONTEXT, (Answer("far", 58), Answer("東京", 52)), "Tesla", "de", "en"),
+    Example("q3", "Where?", CONTEXT, (Answer("Prague", 22),), "", "de", "en"),
+]
+
+
+def json_lines(rows):
+    return "\r\n\n".join(json.dumps(one, ensure_ascii=False) for one in rows).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [ROWS, {"version": "1", "data": ROWS}, json_lines(ROWS), json_lines(ROWS) + b"\n"],
+    ids=["list", "under data", "lines", "lines with an end"],
+)
+def test_flat_files(save, content):
+    assert read(save(content)) == OF_ROWS
+
+
+def test_a_single_line_and_separators_that_end_no_line(save):
+    text = "a\u2028b Prague"
+    content = json_lines([row(context=text, answers={"text": ["Prague"], "answer_start": [4]})])
+    assert [example.context for example in read(save(content))] == [text]
+
+
+def test_flat_answers_may_be_a_list_of_objects_or_absent(save):
+    assert read(save([row(answers=[{"text": "far", "answer_start": 58}])]))[0].answers == (Answer("far", 58),)
+    inputs = [row(answers=...), row(id="q2", answers=None), row(id="q3", answers={"text": [], "answer_start": []})]
+    assert [e.answers for e in read(save(inputs), require_answers=False)] == [(), (), ()]
+
+
+def saved_dataset(folder, rows):
+    dataset = datasets.Dataset.from_list(rows) if isinstance(rows, list) else datasets.DatasetDict(rows)
+    dataset.save_to_disk(folder)
+    return folder
+
+
+@pytest.fixture
+def no_bars():
+    datasets.disable_progress_bars()
+    yield
+    datasets.enable_progress_bars()
+
+
+@pytest.mark.usefixtures("no_bars")
+def test_saved_datasets(tmp_path):
+    extra = [one | {"title": one.get("title"), "score": 1.5} for one in ROWS]  # null titles, a column of another kind
+    folder = saved_dataset(tmp_path / "one", extra)
+    assert read(folder) == OF_ROWS
+    assert read(str(folder)) == OF_ROWS
+    splits = {name: datasets.Dataset.from_list(rows) for name, rows in (("train", extra), ("test", extra[:1]))}
+    assert read(saved_dataset(tmp_path / "alone", {"test": splits["test"]})) == OF_ROWS[:1]
+    several = saved_dataset(tmp_path / "several", splits)
+    assert refusal(several) == "expected one dataset, found the splits test, train; give the folder of one of them"
+    assert read(several / "train") == OF_ROWS
+    bad = saved_dataset(tmp_path / "bad", [row(), row(id="q2", answers={"text": ["far"], "answer_start": [57]})])
+    assert refusal(bad).startswith(
+        'row 1 (id "q2").answers[0]: expected the answer "far" at answer_start 57, but there '
+    )
+
+
+@pytest.mark.usefixtures("no_bars")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("state.json", b"{"),
+        ("state.json", b"[]"),
+        ("state.json", json.dumps({"_data_files": [{"filename": "none.arrow"}]}).encode()),
+        ("dataset_info.json", b"{}{}"),
+        ("dataset_info.json", json.dumps({"features": {"id": {"_type": "os.system"}}}).encode()),
+        ("data-00000-of-00001.arrow", b"no arrow"),
+    ],
+)
+def test_a_broken_saved_dataset_is_one_line(tmp_path, name, content):
+    folder = saved_dataset(tmp_path / "d", ROWS)
+    (folder / name).write_bytes(content)
+    message = refusal(folder)
+    assert message.startswith("this saved dataset cannot be read (")
+    assert message.endswith("); save it again")
+
+
+@pytest.mark.usefixtures("no_bars")
+def test_no_code_of_a_saved_dataset_runs(tmp_path):
+    """Neither a script beside it nor a pickled Arrow type, which pyarrow once loaded."""
+    ran = tmp_path / "ran"
+
+    class Evil:
+        def __reduce__(self):
+            return open, (str(ran), "w")
+
+    folder = saved_dataset(tmp_path / "d", ROWS)
+    for name in ("d.py", "dataset_infos.py"):
+        (folder / name).write_text(f"open({str(ran)!r}, 'w')")
+    (arrow,) = folder.glob("*.arrow")
+    with pyarrow.memory_map(str(arrow)) as file:
+        table = pyarrow.ipc.open_stream(file).read_all()
+    types = {"ARROW:extension:name": "arrow.py_extension_type", "ARROW:extension:metadata": pickle.dumps(Evil())}
+    fields = [field.with_metadata(types) if field.name == "context" else field for field in table.schema]
+    with pyarrow.OSFile(str(arrow) + ".new", "wb") as file:
+        schema = pyarrow.schema(fields)
+        with pyarrow.ipc.new_stream(file, schema) as writer:
+            writer.write_table(pyarrow.Table.from_arrays(table.columns, schema=schema))
+    (folder / (arrow.name + ".new")).replace(arrow)
+    with contextlib.suppress(DataError):
+        assert read(folder) == OF_ROWS
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (
+            [row(answers={"text": ["Prague"], "answer_start": [21]})],
+            '[0] (id "q1").answers[0]: expected the answer "Prague" at answer_start 21, but there stands " Pragu"; it '
+            "occurs at 22, 38; correct answer_start",
+        ),
+        (
+            [row(), row(id="q2", answers={"text": ["Prague"], "answer_start": []})],
+            "[1].answers: expected text and answer_start as two lists of the same length, found a list of 1 and a list "
+            "of 0",
+        ),
+        (
+            [row(answers={"text": "Prague"})],
+            '[0].answers: expected text and answer_start as two lists of the same length, found the string "Prague" '
+            "and null",
+        ),
+        (
+            [row(), row()],
+            '[1].id: the id "q1" is already used at [0]; ids must be unique in a file: rename one of the ',
+        ),
+        ([row(), row(id=2)], "[1].id: expected a string, found the number 2; write it in quotes"),
+        ([row(context=...)], '[0].context: missing; expected a string, found the keys "id", "title", "question", '),
+        ([row(title=3)], "[0].title: expected a string, found the number 3"),
+        ([row(answers=...)], "[0].answers: missing; expected a list of answers, found the keys "),
+        (
+            [row(answers={"text": [], "answer_start": []})] * 2,
+            f'[0] (id "q1").answers: expected at least one gold answer, found none; {NO_GOLD_HINT}',
+        ),
+    ],
+)
+def test_wrong_rows(save, rows, expected):
+    assert refusal(save(rows)).startswith(expected)
+
+
+def test_the_line_of_a_wrong_row(save):
+    content = json_lines([row(), row(id="q2", question="")]).replace(b"\r\n\n", b"\n\n\n")
+    assert refusal(save(content)) == "line 4.question: expected text, found an empty string; fill it in"
+
+
+# --- unanswerable questions (SQuAD 2.0)
+
+IMPOSSIBLE = {"answers": [], "is_impossible": True, "plausible_answers": [{"text": "Prague", "answer_start": 22}]}
+NO_ANSWER = {"text": [], "answer_start": []}
+UNANSWERABLE = (
+    "expected questions with an answer in their passage, found 2 of 3 unanswerable (as in SQuAD 2.0); write a file "
+    "without them: python -m xqa_lib check FILE --answerable-only OUT"
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        document(question(is_impossible=False), question(id="u1", **IMPOSSIBLE), question(id="u2", **IMPOSSIBLE)),
+        [row(), row(id="u1", answers=NO_ANSWER), row(id="u2", answers=NO_ANSWER)],
+        [row(), row(id="u1", answers=[]), row(id="u2", answers=NO_ANSWER | {"text": [""], "answer_start": [0]})],
+    ],
+    ids=["SQuAD 2.0", "flat", "flat with empty texts"],
+)
+def test_unanswerable_questions_are_named_counted_and_left_out(save, content):
+    path = save(content)
+    assert refusal(path) == UNANSWERABLE
+    assert problems(path) == [f"{path}: {UNANSWERABLE}"]
+    assert [example.id for example in read(path, answerable_only=True)] == ["q1"]
+    examples, found = examine(path, answerable_only=True)
+    assert ([example.id for example in examples], found) == (["q1"], [])
+    # as inputs they are questions like others
+    assert [len(example.answers) for example in read(path, require_answers=False)] == [1, 0, 0]
+
+
+def test_other_problems_of_a_file_with_unanswerable_questions_stay(save):
+    path = save(document(question(id="u", **IMPOSSIBLE), question(id=7), question(id="w", answers=[])))
+    found = problems(path, answerable_only=True)
+    assert found == [
+        f"{path}: data[0].paragraphs[0].qas[1].id: expected a string, found the number 7; write it in quotes",
+        f'{path}: data[0].paragraphs[0].qas[2] (id "w").answers: expected at least one gold answer, found none; '
+        f"{NO_GOLD_HINT}",
+    ]
+    assert len(problems(path)) == 3
+
+
+def test_an_answer_goes_before_the_flag(save):
+    """As in the official SQuAD 2.0 evaluation, which looks at the answers alone."""
+    assert len(read(save(document(question(is_impossible=True))))) == 1
 
 
 KEYS = ["data", "title", "paragraphs", "context", "qas", "id", "question", "answers", "text", "answer_start"]

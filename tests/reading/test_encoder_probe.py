@@ -108,8 +108,8 @@ def test_cutting():
     assert found.loc["en"].tolist() == [1.0, 5.0]
     assert pd.isna(found.loc["th", "pieces per word"])
     assert found.loc["th", "characters per piece"] == 4.0
-    with pytest.raises(DataError, match="unknown language 'xx'"):
-        cutting(tokenizer, {"xx": ["sun"]})
+    with pytest.raises(DataError, match="unknown language 'EN'"):
+        cutting(tokenizer, {"EN": ["sun"]})
 
 
 def test_what_trimming_leaves():

@@ -1,5 +1,6 @@
 """Logits and answers of a tiny model: the same whatever the batches, in the right order, always slices."""
 
+import json
 import math
 import re
 import weakref
@@ -10,11 +11,13 @@ import pytest
 import torch
 from transformers import BertConfig, BertForQuestionAnswering
 
+from xqa_lib.__main__ import main
 from xqa_lib.data.squad_format import Example
 from xqa_lib.errors import DataError
 from xqa_lib.features import encode_pairs
 from xqa_lib.reading import predict
 from xqa_lib.reading.predict import answer, answers, window_logits
+from xqa_lib.reading.score_file import score_files
 from xqa_lib.study.params import Features
 from xqa_lib.training.models import train_tokenizer, weights_hash
 
@@ -234,6 +237,79 @@ def test_answer_takes_a_long_question(folder):
     assert [a.text for a in found] == ["Rome"]
 
 
+def test_answer_of_so_many_tokens_at_most(folder):
+    found = answer(folder, QUESTIONS[0], CONTEXTS[0], n_best=50, max_answer_tokens=2)
+    assert {len(TOKENIZER.tokenize(a.text)) for a in found} == {1, 2}
+    longer = answer(folder, QUESTIONS[0], CONTEXTS[0], n_best=50, max_answer_tokens=9)
+    assert max(len(TOKENIZER.tokenize(a.text)) for a in longer) > 2
+
+
+def rows_without_answers():
+    """Three questions in the flat form: without the key, with empty answers, with one that is not at its offset."""
+    answers = (None, {"text": [], "answer_start": []}, {"text": ["no"], "answer_start": [99]})
+    numbers = (0, 1, 4)
+    return [
+        {"id": f"q{n}", "question": QUESTIONS[n], "context": CONTEXTS[n], "answers": found}
+        for n, found in zip(numbers, answers, strict=True)
+    ]
+
+
+def test_a_file_is_answered_question_by_question(folder, tmp_path, capfd):
+    path = tmp_path / "inputs.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows_without_answers())))
+    found = list(predict.answer_file(folder, path))
+    assert [example.id for example, _ in found] == ["q0", "q1", "q4"]
+    for example, candidates in found:
+        assert 1 <= len(candidates) <= 20
+        alone = answer(folder, example.question, example.context, n_best=20)
+        assert as_tuples([candidates]) == as_tuples([alone])
+    assert re.search(r"reading: +\d+%", capfd.readouterr().err)
+    short = list(predict.answer_file(folder, path, max_answer_tokens=1))
+    assert all(len(TOKENIZER.tokenize(a.text)) == 1 for _, candidates in short for a in candidates)
+
+
+def test_predictions_of_a_file_are_what_evaluate_reads(folder, tmp_path, capsys):
+    """The whole way on the command line: gold answers that are the reader's own are matched exactly."""
+    inputs, output, n_best = (tmp_path / name for name in ("inputs.json", "predictions.json", "n-best.json"))
+    inputs.write_text(json.dumps(rows_without_answers()))
+    command = ["predict", "--model", folder, "--data", inputs, "--output", output, "--n-best", n_best]
+    assert main(list(map(str, command))) == 0
+    assert capsys.readouterr().out == f"{output}: 3 questions, 3 answered\n"
+    texts, best = json.loads(output.read_text()), json.loads(n_best.read_text())
+    assert texts == {identifier: answers[0]["text"] for identifier, answers in best.items()}
+    rows = [
+        row | {"answers": {"text": [best[row["id"]][0]["text"]], "answer_start": [best[row["id"]][0]["start"]]}}
+        for row in rows_without_answers()
+    ]
+    gold = tmp_path / "gold.json"
+    gold.write_text(json.dumps(rows))
+    assert main(["check", str(gold)]) == 0
+    for predictions in (output, n_best):
+        score = score_files(gold, predictions, metric="squad")
+        assert (score.exact_match, score.questions, score.answered) == (100.0, 3, 3)
+
+
+@pytest.mark.parametrize(("examples", "names"), [(1, ["x"]), (4098, ["x 1-4,096 of 4,098", "x 4,097-4,098 of 4,098"])])
+def test_progress_names_the_block_where_there_are_several(model, monkeypatch, examples, names):
+    told = []
+
+    def logits(model, windows, *, progress, **options):
+        told.append(progress)
+        return np.zeros((2, *windows.input_ids.shape))
+
+    monkeypatch.setattr(predict, "window_logits", logits)
+    answers(model, TOKENIZER, [EXAMPLES[2]] * examples, features=FEATURES, batch_size=64, progress="x")
+    assert told == names
+
+
+def test_a_model_that_cannot_read_is_one_line(folder, monkeypatch):
+    monkeypatch.setattr(predict.WindowSizes, "of", lambda *arguments: predict.WindowSizes(4, 1, 1))
+    with pytest.raises(
+        DataError, match=rf"^{re.escape(str(folder))}: cannot read with this model: max_length 4 leaves "
+    ):
+        answer(folder, "Where?", "Rome was not built")
+
+
 def test_answer_without_a_token_is_none(folder):
     assert answer(folder, "Where?", "\u200b\u200d") == []
 
@@ -248,6 +324,7 @@ def test_answer_without_a_token_is_none(folder):
         ({"question": "a\ud800"}, "the question holds a lone surrogate, which is no character; is its encoding UTF-8?"),
         ({"context": "\udc80"}, "the context holds a lone surrogate, which is no character; is its encoding UTF-8?"),
         ({"n_best": 0}, "n_best must be >= 1, got 0"),
+        ({"max_answer_tokens": 0}, "max_answer_tokens must be >= 1, got 0"),
         (
             {"model": "/no/such/folder"},
             "/no/such/folder: no such model folder; expected a folder with config.json and model.safetensors",

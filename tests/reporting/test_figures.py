@@ -111,8 +111,8 @@ def test_gxlt_heatmap_wrong_matrix(matrix, message):
 
 
 def test_gxlt_heatmap_unknown_language():
-    with pytest.raises(DataError, match=r"^unknown language 'xx': expected one of en, "):
-        figures.gxlt_heatmap(pd.DataFrame([[1.0]], ["xx"], ["en"]))
+    with pytest.raises(DataError, match=r"^unknown language 'EN': expected a code such as "):
+        figures.gxlt_heatmap(pd.DataFrame([[1.0]], ["EN"], ["en"]))
 
 
 def test_pair_counts():
@@ -419,8 +419,8 @@ def test_top_k_is_a_line_per_question_language_and_nothing_is_cut_off():
     assert legend(axes[1]) == ["en", "zh"]
     assert [line.get_ydata().tolist() for line in axes[1].lines] == [[40, 50, 60], [10, 20, 30]]
     assert axes[0].get_ylim()[1] > 60
-    with pytest.raises(DataError, match="unknown language 'xx'"):
-        figures.top_k_by_language(table.assign(language="xx"))
+    with pytest.raises(DataError, match="unknown language 'EN'"):
+        figures.top_k_by_language(table.assign(language="EN"))
 
 
 def test_start_distribution_shows_truth_window_and_ranks():

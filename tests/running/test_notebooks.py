@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from nbformat.v4 import new_code_cell, new_notebook
 
 from xqa_lib.errors import DataError
@@ -104,27 +105,99 @@ def test_a_missing_notebook(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
+    ("default", "text", "value"),
     [
-        ("3", 3),
-        ("-1", -1),
-        ("0.5", 0.5),
-        ("1e-3", 0.001),
-        ("true", True),
-        ("False", False),
-        ("null", None),
-        ("None", None),
-        ("skd-map", "skd-map"),
-        ("params.yaml", "params.yaml"),
-        ("", ""),
-        (4, 4),
-        (["a"], ["a"]),
+        # a text stays the text that it is
+        ('"ce"', "skd-map", "skd-map"),
+        ('"ce"', "2024_01", "2024_01"),
+        ('"ce"', "007", "007"),
+        ('"ce"', "nan", "nan"),
+        ('"ce"', "null", "null"),
+        ('"ce"', "true", "true"),
+        ('"ce"', "[1, 2]", "[1, 2]"),
+        ('"ce"', "", ""),
+        ("1", "-3", -3),
+        ("1", "007", 7),
+        ("0.5", "2", 2.0),
+        ("0.5", "1e-3", 0.001),
+        ("True", "False", False),
+        ("False", "true", True),
+        ("[1]", "[1, 2]", [1, 2]),
+        ("[]", "['ce', \"skd\"]", ["ce", "skd"]),
+        ("[True]", "[true, null]", [True, None]),
+        # None says nothing: what JSON has no other reading for than number, list, true, false or null is that
+        ("None", "3", 3),
+        ("None", "-0.5", -0.5),
+        ("None", "None", None),
+        ("None", "null", None),
+        ("None", "True", True),
+        ("None", "[1, 2]", [1, 2]),
+        ("None", "2024_01", "2024_01"),
+        ("None", "007", "007"),
+        ("None", "NaN", "NaN"),
+        ("None", "1e999", "1e999"),
+        ("None", "params.yaml", "params.yaml"),
+        # from Python, values are what they are
+        ('"ce"', 4, 4),
+        ("1", ["a"], ["a"]),
     ],
 )
-def test_values_are_read_as_what_they_look_like(text, value):
-    read = notebooks._value(text)
+def test_a_value_is_read_as_the_type_of_its_default(default, text, value):
+    read = notebooks._value("trial.ipynb", "x", text, default)
     assert read == value
     assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("default", "text", "expected"),
+    [
+        ("1", "0.5", "a whole number like its default 1"),
+        ("1", "2024_01", "a whole number like its default 1"),
+        ("1", "null", "a whole number like its default 1"),
+        ("1", "[1, 2]", "a whole number like its default 1"),
+        ("0.5", "nan", "a number like its default 0.5"),
+        ("0.5", "1_0", "a number like its default 0.5"),
+        ("0.5", "inf", "a number like its default 0.5"),
+        ("True", "1", "true or false like its default True"),
+        ("True", "null", "true or false like its default True"),
+        ("[1, 2]", "3", "a list like its default [1, 2]"),
+        ("[1, 2]", "1, 2", "a list like its default [1, 2]"),
+        ("[1, 2]", "[1, 2", "a list like its default [1, 2]"),
+        ("[1, 2]", "[f()]", "a list like its default [1, 2]"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(default, text, expected):
+    with pytest.raises(DataError) as error:
+        notebooks._value("trial.ipynb", "x", text, default)
+    assert str(error.value) == f"trial.ipynb: parameter x: expected {expected}, found {text!r}"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "Notebook does not appear to be JSON: ''"),
+        (b"print(1)", "Notebook does not appear to be JSON: 'print(1)'"),
+        (b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cel', "Notebook does not appear to be JSON: "),
+        (b"[]", ""),
+        (
+            b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}',
+            "The notebook is invalid and is missing an expected ",
+        ),
+        (b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": ["x"]}', ""),
+        (b'{"nbformat": 99, "nbformat_minor": 0, "metadata": {}, "cells": []}', "Unsupported nbformat version 99"),
+        (b"\xff\xfe", "'utf-8' codec can't decode byte 0xff"),
+        (b"[" * 100_000, "maximum recursion depth exceeded"),
+    ],
+    ids=["empty", "script", "cut off", "list", "no cells", "text for a cell", "version", "encoding", "nested"],
+)
+def test_a_broken_notebook_is_an_error_of_one_line(tmp_path, content, reason):
+    path = tmp_path / "broken.ipynb"
+    path.write_bytes(content)
+    message = refusal(path, tmp_path / "out" / "page.ipynb", {"seed": "1"})
+    assert message.startswith(f"{path}: expected a notebook, found a file that is none ({reason}")
+    assert message.endswith("); fetch it again")
+    assert "\n" not in message
+    assert not (tmp_path / "out").exists()
 
 
 # ------------------------------------------------------------------------------------------------ execution
@@ -140,19 +213,19 @@ def test_the_page_of_a_good_run(saved, tmp_path, capfd, monkeypatch):
     before = source.read_bytes()
     # from another folder, to a relative path
     monkeypatch.chdir(tmp_path)
-    notebooks.execute(source, Path("out") / "page.ipynb", {"seed": "2", "chosen": "x"})
+    notebooks.execute(source, Path("out") / "page.ipynb", {"seed": "2", "study": "2024_01", "chosen": "x"})
 
     output = tmp_path / "out" / "page.ipynb"
     assert [path.name for path in output.parent.iterdir()] == ["page.ipynb"]
     assert source.read_bytes() == before
     page = nbformat.read(output, as_version=4)
     nbformat.validate(page)
-    assert texts(page) == ["", "", "kept\n", "('embedded/smoke', 2, 0.5, 'x')", "True"]
+    assert texts(page) == ["", "", "kept\n", "('2024_01', 2, 0.5, 'x')", "True"]
     counts = [cell.execution_count for cell in page.cells]
     assert counts == [1, 2, 3, 4, 5]
     injected = page.cells[1]
     assert injected.metadata.tags == ["injected-parameters"]
-    assert 'seed = 2\nchosen = "x"' in injected.source
+    assert 'seed = 2\nstudy = "2024_01"\nchosen = "x"' in injected.source
 
     raw = output.read_text(encoding="utf-8")
     assert raw.endswith("}\n")
@@ -208,6 +281,18 @@ def test_a_kernel_that_dies_is_an_error_of_one_line(saved, tmp_path):
     failed = output.with_name("page.failed.ipynb")
     assert refusal(source, output, {}) == f"trial.ipynb: its kernel died; is there too little memory? (see {failed})"
     assert [path.name for path in output.parent.iterdir()] == [failed.name]
+
+
+def test_a_kernel_that_is_not_installed_is_an_error_of_one_line(saved, tmp_path, monkeypatch):
+    def no_spec(manager, name):
+        raise NoSuchKernel(name)
+
+    monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", no_spec)
+    output = tmp_path / "out" / "page.ipynb"
+    assert refusal(saved("1 + 1"), output, {}) == (
+        "trial.ipynb: no Jupyter kernel python3 is installed; run make, or pip install ipykernel"
+    )
+    assert list(output.parent.iterdir()) == []
 
 
 # ------------------------------------------------------------------------------------------------ what is committed

@@ -4,10 +4,14 @@ A file is looked for under its official name in the folder `data_dir`, by defaul
 XQA_DATA_DIR names: in the folder itself and in the usual sub-folders (xquad/, mlqa/dev/, MLQA_V1/dev/, squad/,
 tydiqa-goldp/train/ ...; the archives MLQA_V1.zip and mlqa-translate-train.tar.gz are read in place). Otherwise it is
 downloaded once into the user's cache folder and checked against the SHA-256 of the official file. Nothing is unpacked.
+
+Files of other languages under names of the same form (xquad.sw.json, dev-context-pt-BR-question-en.json) are read, too:
+their codes are those in their names.
 """
 
 import functools
 import os
+import re
 import sys
 import tarfile
 import warnings
@@ -17,7 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
-from ..languages import LANGUAGES, PARALLEL, ZERO_SHOT_XQUAD
+from ..languages import CODE, LANGUAGES, PARALLEL, ZERO_SHOT_XQUAD, in_order
+from ..languages import require as require_language
 from ..running import files
 from . import squad_format
 
@@ -54,7 +59,7 @@ class _Layout:
     download: str  # what to download: the first of `files`, or an archive that holds it
 
 
-# Romanian came to XQuAD later; the study does not use it, and `languages.LANGUAGES` does not list it.
+# Romanian came to XQuAD later; the study does not use it.
 _XQUAD_LANGUAGES = (*PARALLEL, *ZERO_SHOT_XQUAD, "ro")
 _TYDIQA_LANGUAGES = ("en", "ar", "bn", "fi", "id", "ko", "ru", "sw", "te")
 
@@ -174,10 +179,7 @@ def require(name):
 
 
 def languages_of(name):
-    """Codes of the languages a data set officially has, as a tuple; raises DataError for an unknown name.
-
-    XQuAD has Romanian ("ro"), which is not one of the study's `LANGUAGES`.
-    """
+    """Codes of the languages a data set officially has, as a tuple; raises DataError for an unknown name."""
     return require(name).languages
 
 
@@ -200,8 +202,8 @@ def load(name, *, question_lang=None, context_lang=None, data_dir=None, require_
 
     Args:
         name: a key of `CORPORA`.
-        question_lang, context_lang: language codes. If one is None it is the same as the other; both may be None only
-            for a data set in one language.
+        question_lang, context_lang: language codes, those of the data set or of a file of the user's own in the data
+            folder. If one is None it is the same as the other; both may be None only for a data set in one language.
         data_dir: folder to look in; default: $XQA_DATA_DIR. What is not there is downloaded.
         require_answers: refuse files without gold answers.
     Raises:
@@ -209,15 +211,17 @@ def load(name, *, question_lang=None, context_lang=None, data_dir=None, require_
             download, an unexpected checksum of a download, or a file that `read_squad` refuses.
     """
     corpus = require(name)
-    question_lang, context_lang = _pair(corpus, question_lang, context_lang)
+    folder = _data_folder(data_dir)
+    question_lang, context_lang = _pair(corpus, question_lang, context_lang, folder)
     if name == "xquad" and question_lang != context_lang:
         questions = load(name, context_lang=question_lang, data_dir=data_dir, require_answers=False)
         contexts = load(name, context_lang=context_lang, data_dir=data_dir, require_answers=require_answers)
         return _joined(questions, contexts)
     layout = _LAYOUTS[name]
     fill = _filler(question_lang, context_lang)
-    folder = _data_folder(data_dir)
-    path = _find(layout, fill, folder) or _download(fill(layout.download), folder)
+    official = {question_lang, context_lang} <= set(corpus.languages)
+    names = (*layout.files, layout.download) if official else _own_names(corpus)
+    path = _find(names, layout.folders, fill, folder) or _download(fill(layout.download), folder)
     raw, source = _read(path, fill(layout.files[0]))
     is_tydiqa = name.startswith("tydiqa")
     problems = []
@@ -244,18 +248,21 @@ def load(name, *, question_lang=None, context_lang=None, data_dir=None, require_
 def available(name, data_dir=None):
     """The (question_lang, context_lang) pairs of a data set that `load` finds in the data folder, without a download.
 
-    A local archive or combined file counts for all languages without being opened.
+    A local archive or combined file counts for all official languages without being opened.
 
     Returns:
-        list in the order of the data set's languages; empty without a data folder.
+        list in the order of the data set's languages, then those of the user's own files; empty without a data folder.
     Raises:
         DataError: unknown data set, or a data folder that does not exist.
     """
     corpus = require(name)
     folder = _data_folder(data_dir)
     layout = _LAYOUTS[name]
+    names = (*layout.files, layout.download)
+    own = _own_pairs(corpus, folder)
     if name == "xquad":
-        found = [code for code in corpus.languages if _find(layout, _filler(code, code), folder)]
+        found = [code for code in corpus.languages if _find(names, layout.folders, _filler(code, code), folder)]
+        found += [code for code, _ in own]
         return [(question, context) for question in found for context in found]
     pairs = [
         (question, context)
@@ -263,10 +270,10 @@ def available(name, data_dir=None):
         for context in corpus.languages
         if corpus.cross_lingual or question == context
     ]
-    return [pair for pair in pairs if _find(layout, _filler(*pair), folder)]
+    return [pair for pair in pairs if _find(names, layout.folders, _filler(*pair), folder)] + own
 
 
-def _pair(corpus, question_lang, context_lang):
+def _pair(corpus, question_lang, context_lang, folder):
     known = ", ".join(corpus.languages)
     if question_lang is None and context_lang is None:
         if len(corpus.languages) > 1:
@@ -274,8 +281,14 @@ def _pair(corpus, question_lang, context_lang):
         return corpus.languages * 2
     question_lang, context_lang = question_lang or context_lang, context_lang or question_lang
     for role, code in (("question", question_lang), ("context", context_lang)):
-        if code not in corpus.languages:
-            raise DataError(f"{corpus.name} has no {role} language {code!r}: expected one of {known}")
+        # XQuAD's files are of one language; any two of them make a pair
+        pair = (code, code) if corpus.name == "xquad" else (question_lang, context_lang)
+        if code in corpus.languages or pair in _own_pairs(corpus, folder):
+            continue
+        require_language(code)
+        names = [_filler(*pair)(template) for template in _own_names(corpus)]
+        where = f", or a file {names[0]} in {folder or 'the folder that XQA_DATA_DIR names'}" if names else ""
+        raise DataError(f"{corpus.name} has no {role} language {code!r}: expected one of {known}{where}")
     if question_lang != context_lang and not corpus.cross_lingual:
         raise DataError(
             f"{corpus.name} has question and context in the same language only, found question_lang {question_lang!r} "
@@ -287,6 +300,27 @@ def _pair(corpus, question_lang, context_lang):
 def _filler(question_lang, context_lang):
     language = LANGUAGES[context_lang].name.lower() if context_lang in LANGUAGES else ""
     return lambda template: template.format(question=question_lang, context=context_lang, language=language)
+
+
+def _own_names(corpus):
+    """Those of the corpus' file names that tell their languages by code, as templates."""
+    return [template for template in _LAYOUTS[corpus.name].files if "{context}" in template]
+
+
+def _own_pairs(corpus, folder):
+    """The (question, context) codes in such names of files in the data folder that are not both official ones."""
+    pairs = set()
+    for template in _own_names(corpus):
+        pattern = re.escape(template).replace(r"\{", "{").replace(r"\}", "}")
+        pattern = pattern.format(context=f"(?P<context>{CODE})", question=f"(?P<question>{CODE})")
+        for below in _LAYOUTS[corpus.name].folders if folder else ():
+            for path in (folder / below).glob(template.format(context="*", question="*")):
+                if named := re.fullmatch(pattern, path.name):
+                    codes = named.groupdict()
+                    pairs.add((codes.get("question", codes["context"]), codes["context"]))
+    order = in_order(code for pair in pairs for code in pair)
+    own = [pair for pair in pairs if not set(pair) <= set(corpus.languages)]
+    return sorted(own, key=lambda pair: (order.index(pair[0]), order.index(pair[1])))
 
 
 def _data_folder(data_dir):
@@ -301,12 +335,12 @@ def _data_folder(data_dir):
     return Path(data_dir)
 
 
-def _find(layout, fill, folder):
-    """Path of the local file, or of the local archive that holds it, or None."""
+def _find(templates, folders, fill, folder):
+    """Path of the first local file (or archive) of these names in these folders below the data folder, or None."""
     if folder is None:
         return None
-    for template in (*layout.files, layout.download):
-        for below in layout.folders:
+    for template in templates:
+        for below in folders:
             path = folder / below / fill(template)
             if path.is_file():
                 return path

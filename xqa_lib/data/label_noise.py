@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from ..languages import LANGUAGES
+from ..languages import require
 from ..sampling import pseudo_random_key
 from .squad_format import Answer
 
@@ -42,7 +42,7 @@ def corrupt(parallel, *, rate, seed):
 
 def _other_span(example, draw):
     """A span of as many units as the first answer that touches no answer; None if the passage has none."""
-    spaced = LANGUAGES[example.context_lang].spaces
+    spaced = require(example.context_lang, example.context).spaces
     units = [match.span() for match in re.finditer(r"\S+" if spaced else r"\S", example.context)]
     taken = [(answer.start, answer.start + len(answer.text)) for answer in example.answers]
     first_start, first_end = taken[0]

@@ -16,7 +16,7 @@ import re
 import pandas as pd
 
 from ..errors import DataError
-from ..languages import LANGUAGES, PARALLEL, ZERO_SHOT_TYDIQA, ZERO_SHOT_XQUAD
+from ..languages import PARALLEL, ZERO_SHOT_TYDIQA, ZERO_SHOT_XQUAD, in_order, require
 from ..running.files import atomic_folder, write_text
 from ..sampling import pseudo_random_key
 from . import corpora, factbook, leakage
@@ -45,7 +45,7 @@ EVALUATION_SETS = {
     # of unseen languages, too, but split by whether the article is held out of the parallel data
     "xquad-trained-articles": ("xquad", _same(ZERO_SHOT_XQUAD)),
     "xquad-other-articles": ("xquad", _same(ZERO_SHOT_XQUAD)),
-    # of the training languages, in all pairs, about the articles that are held out
+    # of the training languages (any: see `language_pairs`), in all pairs, about the articles that are held out
     "xquad-gxlt-other-articles": ("xquad", _pairs(PARALLEL)),
     "xquad-en": ("xquad", [("en", "en")]),
     "tydiqa-dev": ("tydiqa-goldp-dev", _same((*ZERO_SHOT_TYDIQA, "ru"))),
@@ -78,6 +78,8 @@ def evaluation_set(name):
 def language_pairs(params, name):
     """The (question, context) language pairs of an evaluation set that a study reads."""
     _, pairs = evaluation_set(name)
+    if name == "xquad-gxlt-other-articles":
+        pairs = _pairs(in_order([*PARALLEL, *params.sampling.languages]))
     kept = params.data.evaluation_languages
     pairs = [pair for pair in pairs if not kept or set(pair) <= set(kept)]
     if not pairs:
@@ -154,7 +156,7 @@ def _factbook(params):
     for name in data.evaluation_sets:
         split, _ = evaluation_set(name)
         pairs = language_pairs(params, name)
-        languages = [language for language in LANGUAGES if any(language in pair for pair in pairs)]
+        languages = in_order(language for pair in pairs for language in pair)
         corpus = generated(split, data.evaluation_paragraphs, languages, "evaluation")
         examples = examples_of(corpus)
         evaluation[name] = {
@@ -314,7 +316,7 @@ def _summary(reader, parallel, evaluation):
     rows = []
     for role, name, question, context, examples in groups:
         contexts = list(dict.fromkeys(example.context for example in examples))
-        spaced = LANGUAGES[context].spaces
+        spaced = require(context, " ".join(contexts)).spaces
         # words where the script separates them, else characters
         size = sum(len(re.findall(r"\S+", text)) if spaced else len(text) for text in contexts)
         rows.append((role, name, question, context, len(contexts), len(examples), size / max(1, len(contexts))))

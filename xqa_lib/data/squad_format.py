@@ -1,4 +1,4 @@
-"""Reading, checking and writing question answering data in the JSON format of SQuAD v1.1.
+"""Reading and checking question answering data in SQuAD's JSON format or its flat form; writing the former.
 
     {"version": "1.1", "data": [{"title": "...", "paragraphs": [{"context": "...", "qas": [
         {"id": "...", "question": "...", "answers": [{"text": "...", "answer_start": 0}]}]}]}]}
@@ -6,6 +6,17 @@
 `answer_start` counts Unicode code points from 0, so that `context[answer_start : answer_start + len(text)] == text`.
 `title` is optional (MLQA test and TyDiQA-GoldP have none); other keys are ignored. The format does not say which
 languages a file is in: the reader is told, and every record carries them.
+
+The flat form is that of the library `datasets`, a row for each question:
+
+    {"id": "...", "title": "...", "context": "...", "question": "...",
+        "answers": {"text": ["..."], "answer_start": [0]}}
+
+as a JSON list, under the key "data", as JSON Lines, or as a folder that `Dataset.save_to_disk` wrote.
+
+*Unanswerable* questions are those of SQuAD 2.0: `is_impossible` and no answer, or in the flat form (which has no such
+key) no answer where other rows have one. Neither the readers nor the metrics here know them, so they are refused with
+their count, or left out on request.
 """
 
 import itertools
@@ -14,6 +25,7 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import DataError
 from ..running import files
@@ -44,6 +56,21 @@ class Example:
     context_lang: str
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong at one place of a file: where, expected, found; `hint`: advice that may hold for many places."""
+
+    text: str
+    hint: str = ""
+
+    def __str__(self):
+        return f"{self.text}; {self.hint}" if self.hint else self.text
+
+
+class Rows(dict):
+    """Rows of the flat form, or lines of JSON Lines: place in the source ("line 3") -> value."""
+
+
 NO_GOLD_HINT = (
     "a copy without gold answers (such as MLQA test or TyDiQA dev prepared for XTREME) holds only inputs: read it with "
     "require_answers=False (check --no-answers) and do not score on it, or use the official file"
@@ -62,31 +89,37 @@ _FIELDS = {
     "text": (str, "a string"),
     "answer_start": (int, "a whole number"),
 }
+_FLAT = ("id", "title", "context", "question", "answers", "is_impossible")  # what is read of a row
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def read_squad(path, *, question_lang, context_lang, require_answers=True, unique_ids=True, check_offsets=True):
+def read_squad(
+    path,
+    *,
+    question_lang,
+    context_lang,
+    require_answers=True,
+    answerable_only=False,
+    unique_ids=True,
+    check_offsets=True,
+):
     """The examples of a file in their order there.
 
     Args:
-        path: a JSON file in UTF-8, with or without a byte order mark.
+        path: a JSON or JSON Lines file in UTF-8, with or without a byte order mark, or the folder of a saved dataset.
         question_lang, context_lang: language codes that the examples get; the file does not name them.
         require_answers: refuse questions without a gold answer. If False, empty answers are left out and the examples'
             `answers` may be empty; answers that are there must still be right.
+        answerable_only: leave out unanswerable questions instead of refusing the file.
         unique_ids: refuse a repeated question id.
         check_offsets: refuse an answer that does not stand at its `answer_start`.
     Raises:
         DataError: the first problem, with the file and the place in it.
     """
-    return parse_squad(
-        _read_bytes(path),
-        str(path),
-        question_lang=question_lang,
-        context_lang=context_lang,
-        require_answers=require_answers,
-        unique_ids=unique_ids,
-        check_offsets=check_offsets,
-    )
+    document = _read_document(path)
+    options = {"require_answers": require_answers, "answerable_only": answerable_only}
+    options |= {"unique_ids": unique_ids, "check_offsets": check_offsets}
+    return _strict(_walk(document, question_lang=question_lang, context_lang=context_lang, **options), path)
 
 
 def parse_squad(
@@ -109,16 +142,16 @@ def parse_squad(
     Raises:
         DataError: as `read_squad`.
     """
-    examples = []
     document = parse_json(raw, source, object_pairs_hook=unique_keys)
-    for item in _walk(
-        document,
-        question_lang=question_lang,
-        context_lang=context_lang,
-        require_answers=require_answers,
-        unique_ids=unique_ids,
-        check_offsets=check_offsets,
-    ):
+    options = {"require_answers": require_answers, "unique_ids": unique_ids, "check_offsets": check_offsets}
+    found = _walk(document, question_lang=question_lang, context_lang=context_lang, **options)
+    return _strict(found, source, on_problem)
+
+
+def _strict(found, source, on_problem=None):
+    """The examples that `_walk` found; a problem is a DataError, or goes to `on_problem` as a line of text."""
+    examples = []
+    for item in found:
         if isinstance(item, Example):
             examples.append(item)
         elif on_problem is not None:
@@ -128,16 +161,17 @@ def parse_squad(
     return examples
 
 
-def problems(path, *, require_answers=True):
-    """Yield every problem of a file, one line each, in the order of the file; nothing if it is good."""
-    try:
-        document = parse_json(_read_bytes(path), str(path), object_pairs_hook=unique_keys)
-    except DataError as error:
-        yield str(error)
-        return
-    for item in _walk(document, question_lang="", context_lang="", require_answers=require_answers):
-        if not isinstance(item, Example):
-            yield f"{path}: {item}"
+def examine(path, *, require_answers=True, answerable_only=False):
+    """(examples, problems): the good questions of a file, and a `Problem` for all that is wrong, in the file's order.
+
+    Args:
+        path, require_answers, answerable_only: as `read_squad`.
+    Raises:
+        DataError: the file cannot be read at all.
+    """
+    options = {"require_answers": require_answers, "answerable_only": answerable_only}
+    found = list(_walk(_read_document(path), question_lang="", context_lang="", **options))
+    return [item for item in found if isinstance(item, Example)], [item for item in found if isinstance(item, Problem)]
 
 
 def write_squad(path, examples, *, version):
@@ -177,12 +211,23 @@ def write_squad(path, examples, *, version):
     files.write_json(path, document)
 
 
+def read_json(path):
+    """The value of a JSON file, or `Rows` of a JSON Lines file; DataError as `parse_json`, or if it cannot be read."""
+    try:
+        raw = files.read_whole(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the path") from None
+    return parse_json(raw, str(path), object_pairs_hook=unique_keys)
+
+
 def parse_json(raw, source, *, object_pairs_hook=None):
     """The value of a JSON document given as bytes in UTF-8 (a byte order mark is skipped).
 
     Args:
         source: the file's name in messages.
         object_pairs_hook: as in `json.loads`; a DataError that it raises gets the file's name.
+    Returns:
+        The value; `Rows` if there is more than one, each on a line of its own (JSON Lines).
     Raises:
         DataError: not UTF-8, not JSON (with line and column), or nested too deeply.
     """
@@ -194,18 +239,28 @@ def parse_json(raw, source, *, object_pairs_hook=None):
             f"{source}: line {line}: expected UTF-8, found the byte 0x{raw[error.start]:02x} at offset {error.start}; "
             f"{_content_hint(raw) or 'save the file as UTF-8'}"
         ) from None
+    number = 0  # of the line, in JSON Lines
     try:
-        return json.loads(text, object_pairs_hook=object_pairs_hook)
+        try:
+            return json.loads(text, object_pairs_hook=object_pairs_hook)
+        except json.JSONDecodeError as error:
+            if error.msg != "Extra data":
+                raise
+        rows = Rows()
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                rows[f"line {number}"] = json.loads(line, object_pairs_hook=object_pairs_hook)
+        return rows
     except json.JSONDecodeError as error:
-        if error.pos >= len(text.rstrip()):
+        if number:
+            hint = "of several values (JSON Lines), each must be whole and alone on its line"
+        elif error.pos >= len(text.rstrip()):
             hint = "the file ends too early: was its download or copy cut off?"
-        elif error.msg == "Extra data":
-            hint = "a second value follows the first: is this JSON Lines? Expected one object for the whole file"
         else:
             hint = "correct the text there, or fetch the file again"
         raise DataError(
-            f"{source}: line {error.lineno}, column {error.colno}: expected JSON, found an error ({error.msg}); "
-            f"{_content_hint(raw) or hint}"
+            f"{source}: line {number or error.lineno}, column {error.colno}: expected JSON, found an error "
+            f"({error.msg}); {_content_hint(raw) or hint}"
         ) from None
     except RecursionError:
         raise DataError(
@@ -238,11 +293,30 @@ def quote(text, limit=60):
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in quoted)
 
 
-def _read_bytes(path):
+def _read_document(path):
+    return _read_saved_dataset(Path(path)) if Path(path).is_dir() else read_json(path)
+
+
+def _read_saved_dataset(folder):
+    """`Rows` of a dataset that `save_to_disk` wrote. The Arrow table is read as it is: no feature decodes anything."""
+    if not (folder / "state.json").is_file() and not (folder / "dataset_dict.json").is_file():
+        raise DataError(
+            f"{folder}: expected a file, or a folder that Dataset.save_to_disk wrote (with state.json); check the path"
+        )
+    import datasets  # only here: it takes a second, and other formats do without
+
     try:
-        return files.read_whole(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the path") from None
+        loaded = datasets.load_from_disk(str(folder.absolute()))
+    except Exception as error:  # of many kinds: JSON, Arrow, missing keys and files
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise DataError(f"{folder}: this saved dataset cannot be read ({reason}); save it again") from None
+    if isinstance(loaded, datasets.DatasetDict):
+        if len(loaded) != 1:
+            names = ", ".join(sorted(loaded))
+            raise DataError(f"{folder}: expected one dataset, found the splits {names}; give the folder of one of them")
+        (loaded,) = loaded.values()
+    table = loaded.data.select([name for name in loaded.column_names if name in _FLAT])
+    return Rows((f"row {number}", row) for number, row in enumerate(table.to_pylist()))
 
 
 def _content_hint(raw):
@@ -261,47 +335,140 @@ def _content_hint(raw):
     return None
 
 
-def _walk(document, *, question_lang, context_lang, require_answers=True, unique_ids=True, check_offsets=True):
-    """Yield an Example for every good question and a line of text for every problem, in the order of the document.
+def _walk(
+    document,
+    *,
+    question_lang,
+    context_lang,
+    require_answers=True,
+    answerable_only=False,
+    unique_ids=True,
+    check_offsets=True,
+):
+    """Yield an Example for every good question and a Problem for everything wrong, in the order of the document.
 
-    The one place that knows the format: strict reading, `check` and reading with omissions all consume it.
+    The one place that knows the formats: strict reading, `check` and reading with omissions all consume it.
     """
     found = []  # problems since the last yield
-    report = found.append
+
+    def report(text, hint=""):
+        found.append(Problem(text, hint))
+
     first_place = {}  # id -> where it was seen first
-    questions = 0
-    for article_place, article in _children(document, "data", "", report):
-        has_title = isinstance(article, dict) and "title" in article  # optional: nothing to report without it
-        title = _take(article, "title", article_place, report) if has_title else ""
-        for paragraph_place, paragraph in _children(article, "paragraphs", article_place, report):
-            context = _take(paragraph, "context", paragraph_place, report)
-            for place, question in _children(paragraph, "qas", paragraph_place, report):
-                questions += 1
-                yield from _flush(found)
-                identifier = _take(question, "id", place, report)
-                text = _take(question, "question", place, report)
-                name = f"{place} (id {quote(identifier)})" if identifier is not None else place
-                if identifier is not None and unique_ids:
-                    if identifier in first_place:
-                        report(
-                            f"{place}.id: the id {quote(identifier)} is already used at {first_place[identifier]}; "
-                            "ids must be unique in a file: rename one of the questions"
-                        )
-                    first_place.setdefault(identifier, place)
-                answers = _answers(question, context, name, place, report, require_answers, check_offsets)
-                if found or title is None or context is None:
-                    yield from _flush(found)
-                else:
-                    yield Example(identifier, text, context, tuple(answers), title, question_lang, context_lang)
+    questions = unanswerable = 0
+    rows = _rows(document)
+    # a row without an answer is unanswerable if others have one; if none has, the gold answers are missing
+    others_have = any(not _is_empty(text) for row in (rows or {}).values() for text in _answer_texts(row) or ())
+    for place, title, context, question in _nested(document, report) if rows is None else _flat(rows, report):
+        questions += 1
+        yield from _flush(found)
+        texts = _answer_texts(question)
+        without = require_answers and texts is not None and all(map(_is_empty, texts))
+        if without and (others_have or question.get("is_impossible") is True):
+            unanswerable += 1
+            continue
+        identifier = _take(question, "id", place, report)
+        text = _take(question, "question", place, report)
+        name = f"{place} (id {quote(identifier)})" if identifier is not None else place
+        if identifier is not None and unique_ids:
+            if identifier in first_place:
+                report(
+                    f"{place}.id: the id {quote(identifier)} is already used at {first_place[identifier]}",
+                    "ids must be unique in a file: rename one of the questions",
+                )
+            first_place.setdefault(identifier, place)
+        answers = _answers(question, context, name, place, report, require_answers, check_offsets)
+        if found or title is None or context is None:
+            yield from _flush(found)
+        else:
+            yield Example(identifier, text, context, tuple(answers), title, question_lang, context_lang)
     yield from _flush(found)
-    if not questions and isinstance(document, dict) and isinstance(document.get("data"), list):
-        yield "data: expected at least one question, found none; is this the right file?"
+    if unanswerable and not answerable_only:
+        yield Problem(
+            f"expected questions with an answer in their passage, found {unanswerable} of {questions} unanswerable (as "
+            "in SQuAD 2.0)",
+            "write a file without them: python -m xqa_lib check FILE --answerable-only OUT",
+        )
+    listed = document.get("data") if isinstance(document, dict) and rows is None else rows
+    if not questions and isinstance(listed, list | Rows):
+        place = "top level" if rows is not None else "data"
+        yield Problem(f"{place}: expected at least one question, found none", "is this the right file?")
 
 
 def _flush(found):
     lines = found[:]
     found.clear()
     return lines
+
+
+def _nested(document, report):
+    """(place, title, context, question) of every question of SQuAD's form; of a title or context None was reported."""
+    for article_place, article in _children(document, "data", "", report):
+        has_title = isinstance(article, dict) and "title" in article  # optional: nothing to report without it
+        title = _take(article, "title", article_place, report) if has_title else ""
+        for paragraph_place, paragraph in _children(article, "paragraphs", article_place, report):
+            context = _take(paragraph, "context", paragraph_place, report)
+            for place, question in _children(paragraph, "qas", paragraph_place, report):
+                yield place, title, context, question
+
+
+def _flat(rows, report):
+    """As `_nested` for rows, whose answers become a list of objects as there."""
+    for place, row in rows.items():
+        if not isinstance(row, dict):
+            report(f"{place}: expected an object with the keys {', '.join(_FLAT[:-1])}, found {describe(row)}")
+            continue
+        # a column may hold null where a row has no value
+        row = {key: value for key, value in row.items() if key not in ("title", "answers") or value is not None}
+        title = _take(row, "title", place, report) if "title" in row else ""
+        context = _take(row, "context", place, report)
+        answers = row.get("answers")
+        if isinstance(answers, dict):
+            lists = answers.get("text"), answers.get("answer_start")
+            if all(isinstance(values, list) for values in lists) and len(lists[0]) == len(lists[1]):
+                row["answers"] = [{"text": text, "answer_start": start} for text, start in zip(*lists, strict=True)]
+            else:
+                report(
+                    f"{place}.answers: expected text and answer_start as two lists of the same length, found "
+                    f"{' and '.join(map(_length, lists))}"
+                )
+                row["answers"] = []
+        yield place, title, context, row
+
+
+def _length(value):
+    return f"a list of {len(value)}" if isinstance(value, list) else describe(value)
+
+
+def _rows(document):
+    """The `Rows` of a document in the flat form; None for SQuAD's."""
+    if isinstance(document, dict) and isinstance(document.get("data"), list):
+        first = next(iter(document["data"]), None)
+        is_flat = isinstance(first, dict) and "context" in first and "paragraphs" not in first
+        return rows_of(document["data"], (), "data") if is_flat else None
+    return rows_of(document, {"context", "question"})
+
+
+def rows_of(document, keys, place=""):
+    """`Rows` of a JSON list or JSON Lines (a single line is an object with these `keys`); None for anything else."""
+    if isinstance(document, Rows):
+        return document
+    if isinstance(document, list):
+        return Rows((f"{place}[{index}]", row) for index, row in enumerate(document))
+    return Rows({"line 1": document}) if isinstance(document, dict) and set(keys) <= set(document) else None
+
+
+def _answer_texts(question):
+    """What stands as the texts of a question's answers, in either form, right or not; None without a list of them."""
+    answers = question.get("answers") if isinstance(question, dict) else None
+    if isinstance(answers, list):
+        return [answer.get("text") if isinstance(answer, dict) else answer for answer in answers]
+    texts = answers.get("text") if isinstance(answers, dict) else None
+    return texts if isinstance(texts, list) else None
+
+
+def _is_empty(text):
+    return isinstance(text, str) and not text.strip()
 
 
 def _answers(question, context, name, place, report, require_answers, check_offsets):
@@ -312,7 +479,7 @@ def _answers(question, context, name, place, report, require_answers, check_offs
     if listed is None:
         return []
     if not listed and require_answers:
-        report(f"{name}.answers: expected at least one gold answer, found none; {NO_GOLD_HINT}")
+        report(f"{name}.answers: expected at least one gold answer, found none", NO_GOLD_HINT)
     answers = []
     for index, answer in enumerate(listed):
         here = f"{place}.answers[{index}]"
@@ -325,17 +492,18 @@ def _answers(question, context, name, place, report, require_answers, check_offs
             continue
         if not text.strip():
             if require_answers:
-                report(f"{name}.answers[{index}]: expected a gold answer, found an empty text; {NO_GOLD_HINT}")
+                report(f"{name}.answers[{index}]: expected a gold answer, found an empty text", NO_GOLD_HINT)
             continue
         if check_offsets and context is not None and (start < 0 or not context.startswith(text, start)):
-            report(f"{name}.answers[{index}]: {_misplaced(text, start, context)}")
+            found, hint = _misplaced(text, start, context)
+            report(f"{name}.answers[{index}]: {found}", hint)
             continue
         answers.append(Answer(text, start))
     return answers
 
 
 def _misplaced(text, start, context):
-    """Why an answer is not at its offset: what stands there, and where the text does stand."""
+    """(text, hint): why an answer is not at its offset: what stands there, and where the text does stand."""
     stands = context[start : start + len(text)] if start >= 0 else ""
     if stands:
         found = f"there stands {quote(stands)}"
@@ -346,12 +514,12 @@ def _misplaced(text, start, context):
     places = [match.start() for match in itertools.islice(re.finditer(re.escape(text), context), 4)]
     if places:
         listed = ", ".join(map(str, places[:3])) + (", ..." if len(places) > 3 else "")
-        fix = f"it occurs at {listed}; correct answer_start{_unit_hint(text, start, context)}"
+        found, fix = f"{found}; it occurs at {listed}; correct answer_start", _unit_hint(text, start, context)
     elif unicodedata.normalize("NFC", text) in unicodedata.normalize("NFC", context):
         fix = "it occurs only in another Unicode normalisation form: normalise context and answer alike (NFC)"
     else:
         fix = "it does not occur in the context: correct the answer or the context"
-    return f"expected the answer {quote(text)} at answer_start {start}, but {found}; {fix}"
+    return f"expected the answer {quote(text)} at answer_start {start}, but {found}", fix
 
 
 def _unit_hint(text, start, context):
@@ -360,7 +528,7 @@ def _unit_hint(text, start, context):
         before = context.encode(encoding, "surrogatepass")[: max(start, 0) * width]
         position = len(before.decode(encoding, "ignore"))
         if position != start and context.startswith(text, position):
-            return f" (it seems to count {unit}, expected code points)"
+            return f"it seems to count {unit}, expected code points"
     return ""
 
 
@@ -380,7 +548,7 @@ def _take(parent, key, place, report, *, may_be_empty=False):
         return None
     if key not in parent:
         keys = ", ".join(map(quote, itertools.islice(parent, 6))) or "none"
-        report(f"{path}: missing; expected {expected}, found the keys {keys}; is this SQuAD v1.1 format?")
+        report(f"{path}: missing; expected {expected}, found the keys {keys}", "is this SQuAD v1.1 format?")
         return None
     value = parent[key]
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -392,7 +560,8 @@ def _take(parent, key, place, report, *, may_be_empty=False):
     if surrogate := _SURROGATE.search(value):
         report(
             f"{path}: expected valid Unicode, found half of a surrogate pair (\\u{ord(surrogate[0]):04x}) at code "
-            f"point {surrogate.start()}; repair the text with the program that wrote it"
+            f"point {surrogate.start()}",
+            "repair the text with the program that wrote it",
         )
         return None
     if key != "title" and not may_be_empty and not value.strip():

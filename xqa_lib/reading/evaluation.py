@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from ..languages import LANGUAGES
+from ..languages import in_order, require
 from ..metrics import best_metric
 from ..running.files import write_text
 
@@ -92,7 +92,7 @@ def random_spans(examples, *, seed):
     for example in examples:
         key = f"{seed}\x1f{example.id}\x1f{example.question_lang}\x1f{example.context_lang}"
         generator = np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big"))
-        spaced = LANGUAGES[example.context_lang].spaces if example.context_lang in LANGUAGES else True
+        spaced = require(example.context_lang, example.context).spaces
         units = [match.span() for match in re.finditer(r"\S+" if spaced else r"(?s:.)", example.context)]
         length = int(generator.integers(1, (3 if spaced else 8) + 1))
         first = int(generator.integers(0, max(1, len(units) - length + 1)))
@@ -155,8 +155,4 @@ def matrix(scores, name, *, value="f1"):
     """The language matrix of one set: DataFrame, rows question language, columns context language, in points."""
     means = pair_means(scores[scores["set"] == name])
     table = means.pivot_table(index="question_lang", columns="context_lang", values=value)
-    order = [language for language in LANGUAGES if language in table.index or language in table.columns]
-    return table.reindex(
-        index=[language for language in order if language in table.index],
-        columns=[language for language in order if language in table.columns],
-    )
+    return table.reindex(index=in_order(table.index), columns=in_order(table.columns))

@@ -1,9 +1,12 @@
-"""Reading: logits of a model over windows, answers to examples, and one answer for the command line."""
+"""Reading: logits of a model over windows, answers to examples, and those of the command line: one, or a file's."""
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..data.squad_format import Example, read_squad
 from ..decoding import best_answers
 from ..errors import DataError
 from ..features import encode_pairs
@@ -60,11 +63,11 @@ def stream_answers(
 
     Args:
         examples: list of `squad_format.Example`; gold answers are not looked at.
-        features: `params.Features`.
+        features: `params.Features`, or `WindowSizes`.
         batch_size: windows per forward pass.
         n_best, max_answer_tokens: as `decoding.best_answers`.
         bf16: as `window_logits`.
-        progress: description of a progress bar; None for none.
+        progress: description of a progress bar (one for each block); None for none.
 
     Yields:
         One list of `decoding.Answer` per example, best first.
@@ -81,7 +84,10 @@ def stream_answers(
             stride=features.stride,
             max_question_length=features.max_question_length,
         )
-        start, end = window_logits(model, windows, batch_size=batch_size, bf16=bf16, progress=progress)
+        bar = progress
+        if progress is not None and len(part) < len(examples):
+            bar = f"{progress} {first + 1:,}-{first + len(part):,} of {len(examples):,}"
+        start, end = window_logits(model, windows, batch_size=batch_size, bf16=bf16, progress=bar)
         yield from best_answers(windows, start, end, contexts, n_best=n_best, max_answer_tokens=max_answer_tokens)
 
 
@@ -90,43 +96,77 @@ def answers(model, tokenizer, examples, **options):
     return list(stream_answers(model, tokenizer, examples, **options))
 
 
-def answer(model, question, context, *, n_best=1):
+class WindowSizes(NamedTuple):
+    """How a reader's questions and contexts become windows, in tokens, where no study says it."""
+
+    max_length: int
+    stride: int
+    max_question_length: int
+
+    @classmethod
+    def of(cls, reader, tokenizer):
+        """384, 128 and 64, or as much less as the model has positions less."""
+        limit = getattr(reader.config, "max_position_embeddings", 512)
+        # these number positions from the padding's index on
+        padding_offset = 2 if reader.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
+        max_length = min(384, tokenizer.model_max_length, limit - padding_offset)
+        return cls(max_length, max(1, max_length // 3), max(1, max_length // 6))
+
+
+def answer(model, question, context, *, n_best=1, max_answer_tokens=30):
     """Answer one question from one context with a model folder.
 
     Args:
         model: folder of a reader, or its name on the hub.
         question, context: texts, not empty.
         n_best: candidates to return.
+        max_answer_tokens: tokens of an answer at most.
 
     Returns:
         List of `decoding.Answer`, best first; empty if the context has no token.
 
     Raises:
-        DataError: empty question or context, n_best < 1, or a model that cannot be loaded.
+        DataError: empty question or context, n_best or max_answer_tokens < 1, or a model that cannot be loaded.
     """
     for name, text in (("question", question), ("context", context)):
         if not text.strip():
             raise DataError(f"the {name} is empty; expected a text")
         if any(0xD800 <= ord(character) <= 0xDFFF for character in text):
             raise DataError(f"the {name} holds a lone surrogate, which is no character; is its encoding UTF-8?")
-    if n_best < 1:
-        raise DataError(f"n_best must be >= 1, got {n_best}")
+    for name, number in (("n_best", n_best), ("max_answer_tokens", max_answer_tokens)):
+        if number < 1:
+            raise DataError(f"{name} must be >= 1, got {number}")
+    example = Example("", question, context, (), "", "", "")
+    # a candidate's probability is its share among at least 20, not among the few that are asked for
+    found = _read(model, [example], n_best=max(n_best, 20), max_answer_tokens=max_answer_tokens)
+    return next(found)[:n_best]
+
+
+def answer_file(model, path, *, max_answer_tokens=30):
+    """Answer every question of a file, with a progress bar on the error stream.
+
+    Args:
+        model, max_answer_tokens: as `answer`.
+        path: a file in any form that `squad_format` reads, with unique ids; gold answers are not looked at.
+
+    Yields:
+        (example, answers): `squad_format.Example` and up to 20 `decoding.Answer`, best first; none if the context holds
+        no token.
+
+    Raises:
+        DataError: a file that cannot be read, or a model that cannot be loaded.
+    """
+    examples = read_squad(path, question_lang="", context_lang="", require_answers=False, check_offsets=False)
+    found = _read(model, examples, n_best=20, max_answer_tokens=max_answer_tokens, progress="reading")
+    yield from zip(examples, found, strict=True)
+
+
+def _read(model, examples, **options):
+    """`stream_answers` with a model folder and its own sizes of windows."""
     reader, tokenizer = load_reader(model, seed=None)
-    # the model's own limit; absolute positions end there
-    limit = getattr(reader.config, "max_position_embeddings", 512)
-    padding_offset = 2 if reader.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
-    max_length = min(384, tokenizer.model_max_length, limit - padding_offset)
+    reader.to("cuda" if torch.cuda.is_available() else "cpu")
+    sizes = WindowSizes.of(reader, tokenizer)
     try:
-        windows = encode_pairs(
-            tokenizer,
-            [question],
-            [context],
-            max_length=max_length,
-            stride=max(1, max_length // 3),
-            max_question_length=max(1, max_length // 6),
-        )
+        yield from stream_answers(reader, tokenizer, examples, features=sizes, batch_size=32, **options)
     except ValueError as error:  # a model with hardly any positions, or a tokenizer that is not a reader's
         raise DataError(f"{model}: cannot read with this model: {error}") from None
-    start, end = window_logits(reader, windows, batch_size=32)
-    # a candidate's probability is its share among at least 20, not among the few that are asked for
-    return best_answers(windows, start, end, [context], n_best=max(n_best, 20))[0][:n_best]

@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import metrics
 from ..data import squad_format
 from ..errors import DataError
-from ..running import files
+from ..languages import CODE, primary, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +39,19 @@ def score_files(gold, predictions, *, metric, context_language=None):
     """Score the predictions in one file against the gold answers in another.
 
     Args:
-        gold: path of a SQuAD-format file with gold answers and unique ids. Scores use the answers' texts only, so an
-            answer that is not at its `answer_start` gives a warning here (and an error in `check`).
-        predictions: path of a JSON object: question id -> predicted text. An id that is missing, or whose text is
-            empty or white space, is unanswered and scores 0.
+        gold: path of a file with gold answers and unique ids, in any form that `squad_format` reads. Scores use the
+            answers' texts only, so an answer that is not at its `answer_start` gives a warning here (and an error in
+            `check`).
+        predictions: path of a file that `read_predictions` reads. An id that is missing, or whose text is empty or
+            white space, is unanswered and scores 0; ids that the gold file lacks are left out with a warning.
         metric: "squad" or "mlqa".
         context_language: language of the contexts, for "mlqa" only; None: taken from a gold file name that holds
             "context-xx-question-yy", as MLQA's do.
     Returns:
         Score
     Raises:
-        DataError: a file that cannot be read or is not in its format, an unknown metric or language, predictions for
-            ids that the gold file lacks, or for none that it has.
+        DataError: a file that cannot be read or is not in its format, an unknown metric, no language code, predictions
+            for none of the gold file's ids.
     """
     score_one = metrics.best_metric(metric)
     warnings = []
@@ -89,31 +90,79 @@ def score_files(gold, predictions, *, metric, context_language=None):
 def read_predictions(path):
     """The predictions of a file as a dict id -> text.
 
+    Three forms are read: {id: text}; the n best answers, {id: [{"text": ..., "probability": ...}, ...]}, of which the
+    most probable counts (without probabilities the first, without any answer an empty text); rows
+    {"id": ..., "prediction_text": ...} as a JSON list or JSON Lines.
+
     Raises:
-        DataError: not a JSON object of strings, or an id that occurs twice.
+        DataError: another form, or an id that occurs twice.
     """
-    try:
-        raw = files.read_whole(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the path") from None
-    predictions = squad_format.parse_json(raw, str(path), object_pairs_hook=squad_format.unique_keys)
-    if not isinstance(predictions, dict):
+    document = squad_format.read_json(path)
+    rows = squad_format.rows_of(document, ("id", "prediction_text"))
+    if rows is not None:
+        return _of_rows(path, rows)
+    if not isinstance(document, dict):
         raise DataError(
             f"{path}: expected a JSON object with a text for each question id, found "
-            f'{squad_format.describe(predictions)}; write {{"id": "text", ...}}'
+            f'{squad_format.describe(document)}; write {{"id": "text", ...}}'
         )
-    for identifier, text in predictions.items():
-        if not isinstance(text, str):
+    return {
+        identifier: _text(value, f"{path}: key {squad_format.quote(identifier)}")
+        for identifier, value in document.items()
+    }
+
+
+def _of_rows(path, rows):
+    texts = {}
+    for place, row in rows.items():
+        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+            found = squad_format.describe(row.get("id") if isinstance(row, dict) else row)
             raise DataError(
-                f"{path}: key {squad_format.quote(identifier)}: expected the predicted text as a string, found "
-                f"{squad_format.describe(text)}; write one text for each id, an empty one for no answer"
+                f"{path}: {place}: expected an object with the strings id and prediction_text, found {found}"
+                f"{' as id' if isinstance(row, dict) else ''}"
             )
-    return predictions
+        if row["id"] in texts:
+            raise DataError(
+                f"{path}: {place}: the id {squad_format.quote(row['id'])} occurs twice; keep one prediction for each"
+            )
+        texts[row["id"]] = _string(row.get("prediction_text"), f"{path}: {place}.prediction_text")
+    return texts
+
+
+def _text(value, place):
+    """The predicted text of an id: the string itself, or that of the most probable in a list of answers."""
+    if not isinstance(value, list):
+        return _string(value, place)
+    best, highest = "", None
+    for index, answer in enumerate(value):
+        if not isinstance(answer, dict):
+            raise DataError(
+                f"{place}[{index}]: expected an answer as an object with the key text, found "
+                f"{squad_format.describe(answer)}; write one text for each id, or a list of such objects"
+            )
+        text = _string(answer.get("text"), f"{place}[{index}].text")
+        probability = answer.get("probability", 0.0)
+        is_number = isinstance(probability, int | float) and not isinstance(probability, bool)
+        if not is_number or probability != probability:  # NaN is not even itself
+            found = squad_format.describe(probability)
+            raise DataError(f"{place}[{index}].probability: expected a number, found {found}")
+        if highest is None or probability > highest:
+            best, highest = text, probability
+    return best
+
+
+def _string(value, place):
+    if not isinstance(value, str):
+        raise DataError(
+            f"{place}: expected the predicted text as a string, found {squad_format.describe(value)}; write one text "
+            "for each id, an empty one for no answer"
+        )
+    return value
 
 
 def language_in_name(path):
     """The context language that a file name such as "dev-context-ar-question-de.json" tells, or None."""
-    match = re.search(r"context-([a-z]{2})-question-[a-z]{2}(?![a-z])", Path(path).name)
+    match = re.search(rf"context-({CODE})-question-{CODE}(?![0-9A-Za-z])", Path(path).name)
     return match[1] if match else None
 
 
@@ -127,10 +176,10 @@ def _context_language(gold, given, warnings):
         )
     if named and named != language:
         warnings.append(f"{gold}: the file name says context language {named}, scoring with {language} as asked")
-    if language not in metrics.MLQA_LANGUAGES:
-        raise DataError(
-            f"{gold}: the mlqa metric knows the context languages {', '.join(metrics.MLQA_LANGUAGES)}, found "
-            f"{language!r}; use --metric squad for other languages"
+    if primary(require(language).code) not in metrics.MLQA_LANGUAGES:
+        warnings.append(
+            f"the mlqa metric has no rules of its own for {language} (only for {', '.join(metrics.MLQA_LANGUAGES)}): "
+            "general ones are used, which remove punctuation and no articles"
         )
     return language
 
@@ -138,16 +187,15 @@ def _context_language(gold, given, warnings):
 def _compare_ids(examples, predictions, gold, path, warnings):
     known = {example.id for example in examples}
     unknown = [identifier for identifier in predictions if identifier not in known]
-    if unknown:
-        raise DataError(
-            f"{path}: expected only question ids of {gold}, found {len(unknown)} others ({_some(unknown)}); "
-            "are these predictions for another file?"
-        )
     missing = [example.id for example in examples if example.id not in predictions]
     if len(missing) == len(examples):
+        others = f" but {len(unknown)} others ({_some(unknown)}); are these predictions for another file?"
         raise DataError(
             f"{path}: expected predictions for the questions of {gold}, found none of its {len(missing)} ids"
+            f"{others if unknown else ''}"
         )
+    if unknown:
+        warnings.append(f"{path}: {len(unknown)} ids are not in {gold}, they are left out ({_some(unknown)})")
     if missing:
         warnings.append(
             f"{path}: no prediction for {len(missing)} of {len(examples)} questions, they score 0 ({_some(missing)})"

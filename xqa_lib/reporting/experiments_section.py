@@ -10,7 +10,7 @@ import pandas as pd
 from .. import significance
 from ..data import roles
 from ..errors import DataError
-from ..languages import LANGUAGES
+from ..languages import in_order
 from ..reading import evaluation, kinds
 from ..reading.kinds import GUESS
 from ..study import experiments, run_results
@@ -329,7 +329,7 @@ def _in_order(results, table):
     orders = {
         "set": params.data.evaluation_sets,
         "task": list(evaluation.TASKS),
-        "language": list(LANGUAGES),
+        "language": in_order(table.get("language", [])),
         "system": [GUESS_NAME, ZERO_SHOT, *(method.label for method in params.methods.values())],
     }
     return table.sort_values(

@@ -1,7 +1,7 @@
 """The figures of notebooks and report: labelled tables in, matplotlib axes out.
 
 Every function draws into `ax`, or into a new figure if it is None, and returns the axes. Numbers are points (0..100)
-unless the docstring says otherwise. Languages are always in the order of `languages.LANGUAGES` and shown by code, since
+unless the docstring says otherwise. Languages are always in the order of `languages.in_order` and shown by code, since
 few machines have fonts for all 17 scripts. The palettes are safe for colour-blind readers, and whatever colour tells
 apart, marker or position does, too. The style holds while a function draws and changes no global setting.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from ..languages import LANGUAGES, require
+from ..languages import in_order
 from ..running.files import atomic_path
 from .tables import GUESS_NAME
 
@@ -71,18 +71,12 @@ def _need(table, columns, name):
         raise ValueError(f"{name} is empty; there is nothing to draw")
 
 
-def _in_order(codes):
-    """The distinct language codes in the order of `LANGUAGES`; raises DataError for an unknown one."""
-    present = {require(code).code for code in codes}
-    return [code for code in LANGUAGES if code in present]
-
-
 def _by_language(matrix):
     """`matrix` with rows and columns in the order of languages."""
     for axis, index in (("row", matrix.index), ("column", matrix.columns)):
         if not index.is_unique:
             raise ValueError(f"matrix names {axis} {index[index.duplicated()][0]!r} twice; one language, one {axis}")
-    return matrix.loc[_in_order(matrix.index), _in_order(matrix.columns)]
+    return matrix.loc[in_order(matrix.index), in_order(matrix.columns)]
 
 
 def _looks(labels):
@@ -189,7 +183,7 @@ def pair_counts(pairs, *, ax=None):
     if not isinstance(pairs, pd.DataFrame):
         pairs = pd.DataFrame(pairs, columns=["id", "question_lang", "context_lang"])
     _need(pairs, ["question_lang", "context_lang"], "pairs")
-    languages = _in_order(pd.concat([pairs["question_lang"], pairs["context_lang"]]).unique())
+    languages = in_order(pd.concat([pairs["question_lang"], pairs["context_lang"]]).unique())
     counts = pd.crosstab(pairs["question_lang"], pairs["context_lang"]).reindex(index=languages, columns=languages)
     counts = counts.where(counts > 0)
     texts = counts.map(lambda count: "" if pd.isna(count) else f"{int(count):,}")
@@ -283,7 +277,7 @@ def xlt_by_language(table, *, ax=None, metric="F1"):
     if len(repeated):
         label, language = repeated.iloc[0][["label", "language"]]
         raise ValueError(f"table has more than one row for {label!r}, {language!r}; average over the seeds first")
-    languages = _in_order(table["language"])
+    languages = in_order(table["language"])
     place = {language: column for column, language in enumerate(languages)}
     looks = _looks(table["label"])
     ax = _axes(ax, max(6, 1.2 + len(languages) * (0.25 + 0.08 * len(looks))), 3.2)
@@ -557,7 +551,7 @@ def top_k_by_language(table, *, ax=None):
     """
     _need(table, ["language", "k", "em"], "table")
     ax = _axes(ax, 4.5, 3.2)
-    languages = _in_order(table["language"])
+    languages = in_order(table["language"])
     for language, colour, marker in _looks(languages):
         part = table[table["language"] == language].sort_values("k")
         ax.plot(part["k"], part["em"], color=colour, marker=marker, markersize=4.5, linewidth=1.2, label=language)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from .. import significance
 from ..data import roles
-from ..languages import LANGUAGES
+from ..languages import in_order
 from ..reading import evaluation, kinds
 from ..reading.kinds import GUESS
 from ..running.files import atomic_folder, write_json, write_text
@@ -483,8 +483,7 @@ def markdown_languages(report, name):
     """One set's same-language F1 as Markdown: a row per system, a column per language, mean over seeds."""
     part = report.by_language[report.by_language["set"] == name]
     table = part.pivot_table(index="label", columns="language", values="f1", sort=False)
-    order = [code for code in LANGUAGES if code in table.columns]
-    return markdown(table[order].reset_index().rename(columns={"label": ""}))
+    return markdown(table[in_order(table.columns)].reset_index().rename(columns={"label": ""}))
 
 
 def languages_that_differ(table, baseline, file):

@@ -1,6 +1,9 @@
 """Run a notebook with papermill, strictly: undeclared parameters are errors, the page appears whole or not at all."""
 
+import ast
 import contextlib
+import json
+import math
 import os
 import re
 import signal
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from jupyter_client.kernelspec import NoSuchKernel
 from nbclient.exceptions import DeadKernelError
 
 from ..errors import DataError
@@ -35,17 +39,24 @@ def execute(name, output, parameters):
     Args:
         name: file name without ending, such as "03_sampling", or a path to a notebook.
         output: path of the executed notebook.
-        parameters: name -> value; strings are read as numbers, true, false or null (or None) where they look like it,
-            much as papermill does for its option -p.
+        parameters: name -> value; a string is read as the type of the default that the notebook declares.
 
     Raises:
-        DataError: no such notebook, a parameter that it does not declare, an error in a cell, or the death of the
-            kernel. The page so far is then left beside `output` with the ending `.failed.ipynb`.
+        DataError: no such notebook or none that can be read, a parameter that it does not declare or of another type,
+            no kernel, an error in a cell, or the death of the kernel. The page so far is left beside `output` with the
+            ending `.failed.ipynb` where a cell has run.
     """
     source = Path(name) if str(name).endswith(".ipynb") else FOLDER / f"{name}.ipynb"
     if not source.is_file():
         known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.ipynb")))
         raise DataError(f"{name}: no such notebook; expected a path or one of {known}")
+    try:
+        nbformat.validate(nbformat.read(source, as_version=4))
+    except Exception as error:  # nbformat raises a dozen kinds for what is no notebook
+        reason = str(error).strip().partition("\n")[0][:200] or type(error).__name__
+        raise DataError(
+            f"{source}: expected a notebook, found a file that is none ({reason}); fetch it again"
+        ) from None
     declared = declared_parameters(source)
     unknown = [key for key in parameters if key not in declared]
     if unknown:
@@ -53,6 +64,7 @@ def execute(name, output, parameters):
             f"{source.name} does not declare the parameter {', '.join(unknown)}; it declares "
             f"{', '.join(declared) or 'none'}"
         )
+    parameters = {name: _value(source.name, name, value, declared[name]) for name, value in parameters.items()}
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     failed = output.with_suffix(".failed.ipynb")
@@ -69,6 +81,10 @@ def execute(name, output, parameters):
         except DeadKernelError:
             page.replace(failed)
             raise DataError(f"{source.name}: its kernel died; is there too little memory? (see {failed})") from None
+        except NoSuchKernel as error:
+            raise DataError(
+                f"{source.name}: no Jupyter kernel {error.name} is installed; run make, or pip install ipykernel"
+            ) from None
         write_text(output, nbformat.writes(_page(nbformat.read(page, as_version=4))) + "\n")
     failed.unlink(missing_ok=True)
 
@@ -77,7 +93,7 @@ def _run(source, page, parameters):
     papermill.execute_notebook(
         str(source),
         str(page),
-        parameters={key: _value(value) for key, value in parameters.items()},
+        parameters=parameters,
         kernel_name="python3",
         progress_bar=False,
         stderr_file=sys.stderr,
@@ -118,15 +134,70 @@ def _plain(text):
     return re.sub(r"\x1b\[[0-9;]*m", "", str(text)).strip()
 
 
-def _value(text):
+_WORDS = {"true": True, "false": False, "null": None, "none": None}
+
+
+def _value(notebook, name, text, default):
+    """A parameter as the type of its default: Python source, such as '"ce"', '1' or 'None'.
+
+    Raises:
+        DataError: a text that is not of this type.
+    """
     if not isinstance(text, str):
         return text
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return {"true": True, "false": False, "null": None, "none": None}.get(text.lower(), text)
+    try:
+        default = ast.literal_eval(default)
+    except (ValueError, SyntaxError):
+        default = None  # no literal: as with None, the text alone tells
+    readers = {str: str, bool: _boolean, int: _whole, float: _number, list: _list}
+    try:
+        return readers.get(type(default), _guess)(text)
+    except ValueError:
+        expected = {bool: "true or false", int: "a whole number", float: "a number", list: "a list"}[type(default)]
+        raise DataError(
+            f"{notebook}: parameter {name}: expected {expected} like its default {default!r}, found {text!r}"
+        ) from None
+
+
+def _boolean(text):
+    if not isinstance(_WORDS.get(text.lower()), bool):
+        raise ValueError
+    return _WORDS[text.lower()]
+
+
+def _whole(text):
+    if not re.fullmatch("[+-]?[0-9]+", text):  # int() takes 2024_01 for a number
+        raise ValueError
+    return int(text)
+
+
+def _number(text):
+    number = float(text)
+    if not re.fullmatch("[-+.0-9eE]+", text) or not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _list(text):
+    for read in (json.loads, ast.literal_eval):
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            value = read(text)
+            if isinstance(value, list):
+                return value
+    raise ValueError
+
+
+def _guess(text):
+    """A number, true, false, null, None or a list where the text is one as JSON writes it; else the text."""
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    with contextlib.suppress(ValueError):
+        return _list(text)
+    with contextlib.suppress(ValueError, RecursionError):
+        value = json.loads(text)
+        if isinstance(value, int | float) and math.isfinite(value):
+            return value
+    return text
 
 
 def _page(notebook):

@@ -276,10 +276,11 @@ class Sweeps:
             ("directions", DIRECTIONS),
             ("coefficients", COEFFICIENTS),
             ("weighted_otherwise", COEFFICIENTS),
-            ("left_out", languages.LANGUAGES),
         ):
             unknown = [value for value in getattr(self, name) if value not in known]
             _check(not unknown, f"sweeps.{name}: unknown {unknown}, expected some of {', '.join(known)}")
+        for language in self.left_out:
+            languages.require(language)
 
 
 @dataclass(frozen=True)
@@ -314,6 +315,12 @@ class Params:
         _check(self.profile in PROFILES, f"unknown profile {self.profile!r}: expected one of {', '.join(PROFILES)}")
         # any other would be run at full size
         _check(self.size in SIZES, f"unknown size {self.size!r}: expected one of {', '.join(SIZES)}")
+        unwritten = [code for code in self.sampling.languages if code not in languages.LANGUAGES]
+        _check(
+            self.data.source != "factbook" or not unwritten,
+            f"sampling.languages: the generated corpus has no {', '.join(unwritten)}, expected some of "
+            f"{', '.join(languages.LANGUAGES)}; other languages come from files of their own (data.source: real)",
+        )
         _check_distinct(self.seeds, "seeds")
         _check(
             self.precision in ("float32", "bfloat16", "auto"),
