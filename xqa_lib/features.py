@@ -7,9 +7,12 @@ once each, however many pairs they take part in, and the pairs are assembled fro
 
 import unicodedata
 from dataclasses import dataclass, fields
+from functools import cache
 
 import numpy as np
 import torch
+
+_IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])  # the last is at U+3000
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +23,8 @@ class Windows:
         example_index: (W,) int64, the pair that the window belongs to; ascending.
         input_ids, attention_mask, token_type_ids: (W, L) int64. The type ids are all 0 for tokenizers without them.
         offsets: (W, L, 2) int64, the token's character span [start, end) in the context; (-1, -1) for the question,
-            special tokens, padding, and tokens that stand for no character but white space.
+            special tokens, padding, and tokens that stand for no character but white space. The spans of an example
+            hold every character of its context but white space, and control and format characters behind it.
     """
 
     example_index: torch.Tensor
@@ -97,40 +101,100 @@ def _pieces(tokenizer, texts):
     }
 
 
-def _spaces_and_marks(text):
-    """Two (len(text) + 1,) bool arrays: is a character white space, is it a combining mark; False at the end."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-    distinct, place = np.unique(codes, return_inverse=True)
-    characters = [chr(code) for code in distinct.tolist()]
-    space = np.array([character.isspace() for character in characters], dtype=bool)
-    mark = np.array([unicodedata.category(character).startswith("M") for character in characters], dtype=bool)
-    return np.append(space[place], False), np.append(mark[place], False)
-
-
 def _whole_characters(offsets, text):
-    """Spans without the white space at their edges (SentencePiece) and with the combining marks after their end.
+    """Spans that leave out white space at their edges (SentencePiece) and lose no other character of the text.
 
-    A tokenizer that composes characters (NFC) gives "e" + U+0301 the span of the "e" alone, and an answer would lose
-    its accent. Empty spans become (-1, -1).
+    What no token covers goes to a token beside it (`_with_lost_characters`). Empty spans become (-1, -1).
     """
-    spans = offsets.copy()
-    following = np.append(offsets[1:, 0], len(text))
-    start, end = offsets.T
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    space = np.append(_IS_SPACE[np.minimum(codes, len(_IS_SPACE) - 1)], False)
+    begun, ended = (np.bincount(places, minlength=len(space)) for places in offsets.T)
+    lost = np.flatnonzero(~(space | (np.cumsum(begun - ended) > 0))[:-1])
+    spans = _with_lost_characters(offsets, text, lost) if len(lost) else offsets.copy()
+    start, end = spans.T
     spans[start >= end] = (-1, -1)
-    space, mark = _spaces_and_marks(text)
     # nearly all tokens begin and end with characters of their own, and are done
-    odd = (start < end) & (space[start] | space[end - 1] | mark[end] & (end < following))
-    for row in np.flatnonzero(odd).tolist():
-        start, end = offsets[row].tolist()
-        while start < end and text[start].isspace():
+    for row in np.flatnonzero((start < end) & (space[start] | space[end - 1])).tolist():
+        start, end = spans[row].tolist()
+        while start < end and space[start]:
             start += 1
-        while end > start and text[end - 1].isspace():
+        while end > start and space[end - 1]:
             end -= 1
-        if start < end:
-            while end < following[row] and unicodedata.category(text[end]).startswith("M"):
-                end += 1
         spans[row] = (start, end) if start < end else (-1, -1)
     return spans
+
+
+def _with_lost_characters(offsets, text, lost):
+    """Spans that cover the `lost` characters (indices, ascending), too, for which the tokenizer gives no token.
+
+    Where characters are composed (NFC, NFKC: accents, Korean letters, voicing marks of half-width kana), the token has
+    the place of the first alone: the others go to the token before them. Where a byte-level tokenizer adds a space to
+    a word and trims it off again, the token begins one character late, and is empty if it has no other: the character
+    goes to the token that begins right after it. So does what is dropped, such as letters that the tokenizer does not
+    know, or else to the last token before it, or the first after it.
+
+    Control and format characters (direction marks, joiners, zero-width spaces) go to the token before them, too, but to
+    none where they begin a text or follow white space. So the marked answers of SQuAD, XQuAD, MLQA and TyDiQA have it:
+    39 end in one and none stops before one, but 5 leave out the one that their text begins with.
+    """
+    spans = offsets.copy()
+    begins = np.flatnonzero(np.diff(lost, prepend=-2) > 1)  # of the runs of lost characters
+    firsts, lasts = lost[begins], lost[np.append(begins[1:], len(lost)) - 1] + 1
+    ends = np.unique(offsets[offsets[:, 0] < offsets[:, 1], 1])
+    moved = np.arange(len(text) + 1)  # where a token that ended at each place ends now
+    goes_back = np.array([_goes_back(text[place]) for place in lost.tolist()])
+    whole = np.logical_and.reduceat(goes_back, begins) & np.isin(firsts, ends)
+    moved[firsts[whole]] = lasts[whole]
+    row_at = {start: row for row, start in reversed(list(enumerate(offsets[:, 0].tolist())))}
+    for at, last in np.stack([firsts, lasts], axis=-1)[~whole].tolist():
+        number = int(np.searchsorted(ends, at, side="right"))
+        before = int(ends[number - 1]) if number else None  # where the last token before the run ends
+        touches = before == at
+        if touches:
+            while _goes_back(text[at]):
+                at += 1
+            moved[before] = at
+        for start in range(at + 1, last + 1):
+            row = row_at.get(start)
+            if row is None or (first := _visible(text, at, start)) == start:
+                continue
+            spans[row, 0] = min(first, spans[row, 0])
+            if offsets[row, 1] <= start:  # it was empty
+                spans[row, 1] = before = start
+                touches = True
+            at = start
+        if not touches:
+            at = _visible(text, at, last)
+        if at == last:
+            continue
+        if before is not None:
+            moved[before] = last
+        elif (after := offsets[:, 0] >= last).any():
+            row = int(after.argmax())
+            spans[row] = min(at, spans[row, 0]), max(offsets[row])
+    filled = spans[:, 0] < spans[:, 1]
+    spans[filled, 1] = moved[spans[filled, 1]]
+    return spans
+
+
+def _visible(text, at, last):
+    """The first place in [at, last) whose character is not invisible, or `last`."""
+    return next((place for place in range(at, last) if not _is_invisible(text[place])), last)
+
+
+def _is_invisible(character):
+    return unicodedata.category(character) in ("Cc", "Cf")
+
+
+@cache
+def _goes_back(character):
+    """Does a lost character belong to the one before it? If it is invisible, or composed with it by normalisation.
+
+    Those are marks, also in their compatibility forms (of half-width kana), and the vowels and finals of Korean.
+    """
+    first = unicodedata.normalize("NFKC", character)[0]
+    korean = "\u1160" <= first <= "\u11ff" or "\ud7b0" <= first <= "\ud7fb"
+    return unicodedata.category(first)[0] == "M" or korean or _is_invisible(character)
 
 
 def encode_pairs(tokenizer, questions, contexts, *, max_length=384, stride=128, max_question_length=64):
