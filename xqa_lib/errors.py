@@ -2,6 +2,7 @@
 
 import re
 import reprlib
+from difflib import get_close_matches
 from typing import get_args
 
 
@@ -27,19 +28,22 @@ def problems_of(error, kind):
     for problem in error.errors(include_url=False):
         loc, how = problem["loc"], KEYS.get(problem["type"])
         if how is None:
-            lines[loc, len(lines)] = f"{_place(loc)}: {_message(problem)}"
+            lines[loc, len(lines)] = f"{_place(loc)}: {_message(problem)}" if loc else _message(problem)
             continue
         found = keys.setdefault((loc[:-1], how), [])
         found.append(str(loc[-1]))
-        expected = f"the keys {_some(_known(kind, loc[:-1]))}"
-        lines[loc[:-1], how] = (
-            f"{_place(loc[:-1])}: expected {'only ' if how == 'also' else ''}{expected}, found {how} {_some(found)}"
-        )
+        known = _known(kind, loc[:-1])
+        expected = f"the keys {_some(known)}"
+        near = get_close_matches(found[0], known, 1) if how == "also" else []
+        meant = f" (meant {near[0]}?)" if near else ""
+        only = "only " if how == "also" else ""
+        lines[loc[:-1], how] = f"{_place(loc[:-1])}: expected {only}{expected}, found {how} {_some(found)}{meant}"
     return list(lines.values())
 
 
 def _place(loc):
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in loc).lstrip(".") or "top level"
+    names = [f"[{key}]" if isinstance(key, int) else f".{key}" for key in loc if key != "[key]"]  # a mapping's key
+    return "".join(names).lstrip(".") or "top level"
 
 
 def _known(kind, loc):
@@ -58,9 +62,11 @@ def _message(problem):
     facts = problem.get("ctx", {})
     if problem["type"] == "value_error":
         return str(facts["error"])
-    if "actual_length" in facts:
-        bound = f"at least {facts['min_length']}" if "min_length" in facts else f"at most {facts['max_length']}"
-        return f"expected {bound} entries, found {facts['actual_length']}"
-    expected = problem["msg"].removeprefix("Input should be ")
-    expected = re.sub(r"a (valid )?dictionary or (an )?instance of \w+", "a mapping", expected)
+    for name, bound in (("min_length", "at least"), ("max_length", "at most")):
+        if name in facts and "actual_length" in facts:
+            return f"expected {bound} {facts[name]}, found {facts['actual_length']} entries"
+    expected = re.sub(r"^\w+ should (be|have) ", "", problem["msg"])
+    for words, sign in (("greater than", ">"), ("less than", "<"), ("> or equal to", ">="), ("< or equal to", "<=")):
+        expected = expected.replace(words, sign)
+    expected = re.sub(r"a (valid )?dictionary( or (an )?instance of \w+)?", "a mapping", expected)
     return f"expected {expected}, found {reprlib.repr(problem['input'])}"

@@ -148,7 +148,7 @@ WRONG = {
         '"{month} {day}"',
         "text.date: expected {year} exactly once, found it 0 times in '{month} {day}'",
     ),
-    "eleven months": (', "December"]', "]", "months: expected at least 12 entries, found 11"),
+    "eleven months": (', "December"]', "]", "months: expected at least 12, found 11 entries"),
     "month twice": ('"December"', '"May"', "months: expected distinct entries, found twice 'May'"),
     "quantity": (
         '"{number} metres"',
@@ -190,7 +190,7 @@ WRONG = {
     "two wordings": (
         '          - "{subject} was born in {answer}."\n',
         "",
-        f"{BORN}.statements: expected at least 3 entries, found 2",
+        f"{BORN}.statements: expected at least 3, found 2 entries",
     ),
     "wording twice": (
         '"The place of birth of {subject} is {answer}."',

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from xqa_lib.errors import DataError
-from xqa_lib.languages import PARALLEL
 from xqa_lib.study import experiments
 from xqa_lib.study.experiments import Setting, all_experiments, assigned, plan, reference, students_of_the_study
-from xqa_lib.study.params import PROFILES, Sampling, load_params
+from xqa_lib.study.params import PROFILES, load_params
 
 PARAMS = load_params("paper")
 CE, SKD, MAP = (PARAMS.methods[name] for name in ("ce", "skd", "skd-map"))
@@ -222,7 +221,7 @@ def test_the_plan_counts_examples():
     assert pairs_per_id(0) == 7
     assert pairs_per_id(9, left_out="zh") == 36
     assert (pairs_per_id(5), pairs_per_id(5, pivot=False)) == (36, 36)
-    assert [pairs_per_id(ntl, sampling=Sampling(list(PARALLEL), None)) for ntl in (0, 5, 6, 7)] == [7, 25, 36, 49]
+    assert [pairs_per_id(ntl, sampling=replace(PARAMS.sampling, pivot=None)) for ntl in (0, 5, 6, 7)] == [7, 25, 36, 49]
 
 
 def pairs_per_id(ntl, sampling=PARAMS.sampling, **changes):
