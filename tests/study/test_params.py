@@ -215,7 +215,12 @@ FACTS = [
     ("profile", "enbedded", "unknown profile 'enbedded': expected one of embedded, xquad, paper"),
     ("size", "tiny", "unknown size 'tiny': expected one of full, smoke"),
     ("trained", ["ce", "kd"], "unknown method 'kd': expected one of ce, skd, skd-map"),
-    ("sampling.languages", ["en", "xx"], "sampling: unknown language 'xx': expected one of en, es, de, ar, hi, "),
+    ("sampling.languages", ["en", "EN"], "sampling: unknown language 'EN': expected a code such as sw, pt-BR or "),
+    (
+        "sampling.languages",
+        ["en", "xx"],
+        "sampling.languages: the generated corpus has no xx, expected some of en, es, de, ar, hi, vi, zh, ",
+    ),
     ("sampling.pivot", "ru", "sampling.pivot 'ru' is not one of ['en', 'es', 'de', 'ar', 'hi', 'vi', 'zh']"),
     (
         "methods.skd.coefficient",
@@ -314,7 +319,7 @@ FACTS = [
     ("sweeps.temperatures", [0.0], "sweeps.temperatures must be > 0, got [0.0]"),
     ("sweeps.label_noise", [1.0], "sweeps.label_noise must be in [0, 1), got [1.0]"),
     ("sweeps.directions", ["up"], "sweeps.directions: unknown ['up'], expected some of forward, reverse, symmetric"),
-    ("sweeps.left_out", ["xx"], "sweeps.left_out: unknown ['xx'], expected some of en, es, "),
+    ("sweeps.left_out", ["EN"], "sweeps: unknown language 'EN': expected a code such as "),
 ]
 
 
