@@ -52,6 +52,22 @@ def test_rates_are_nested_and_languages_drawn_apart():
     assert corrupt(clean, rate=0.0, seed=1) == (clean, 0)
 
 
+def test_languages_of_the_user_s_own_files():
+    """Units are words or characters, as the passage's script has it."""
+    clean = {
+        "x-mine": [Example(f"q{n}", "?", "ร้านหนังสือในเมือง", (Answer("ใน", 11),), "", "", "x-mine") for n in range(99)],
+        "fr": [Example(f"q{n}", "?", "né à Rome en mai", (Answer("à Rome", 3),), "", "", "fr") for n in range(99)],
+    }
+    noisy, corrupted = corrupt(clean, rate=0.9, seed=1)
+    assert 100 < corrupted < 198
+    changed = {
+        language: {new.answers[0].text for old, new in zip(clean[language], noisy[language], strict=True) if old != new}
+        for language in clean
+    }
+    assert changed["fr"] == {"en mai"}
+    assert {len(text) for text in changed["x-mine"]} == {2}
+
+
 def test_an_answer_without_another_place_stays():
     whole = {"en": [Example(f"q{n}", "Who?", "Rome", (Answer("Rome", 0),), "T", "en", "en") for n in range(9)]}
     assert corrupt(whole, rate=0.99, seed=1) == (whole, 0)

@@ -537,6 +537,45 @@ def test_no_evaluation_passage_is_text_to_learn_from(tmp_path):
     assert roles._contexts(params, english, {}, evaluation) == {"en": ["New"]}
 
 
+def test_languages_of_the_user_s_own_files(tmp_path, monkeypatch):
+    """Swahili and a made-up language beside English: trained on, read in all pairs, counted by their own script."""
+    monkeypatch.setenv("XQA_DATA_DIR", str(tmp_path))
+    texts = {"en": "One two three.", "sw": "Moja mbili tatu.", "x-mine": "หนึ่งสองสาม"}
+    for language, text in texts.items():
+        answer = {"text": text[:3], "answer_start": 0}
+        articles = [
+            {
+                "title": f"T{n}",
+                "paragraphs": [
+                    {"context": text + "!" * n, "qas": [{"id": f"{n}", "question": text, "answers": [answer]}]}
+                ],
+            }
+            for n in range(2)
+        ]
+        (tmp_path / f"xquad.{language}.json").write_text(json.dumps({"version": "1", "data": articles}))
+    answer = {"text": "Else", "answer_start": 0}
+    row = {"id": "r", "title": "R", "context": "Else.", "question": "What?", "answers": [answer]}
+    (tmp_path / "tydiqa.goldp.en.train.json").write_text(json.dumps([row]))  # the flat form does as well
+    sets = {"evaluation_sets": ["xquad-gxlt-other-articles"], "reader_train": ["tydiqa-train-en"]}
+    (tmp_path / "out").mkdir()
+    params = study(
+        tmp_path / "out", "xquad/smoke", **sets, evaluation_languages=[], evaluation_questions=0, held_out_articles=1
+    )
+    params = changed(params, sampling={"languages": list(texts)})
+    with pytest.raises(
+        DataError, match=r"^xquad has no question language 'fr': expected one of .* a file xquad\.fr\.json"
+    ):
+        roles.prepare(changed(params, sampling={"languages": ["en", "fr"]}))
+    params = changed(params, data={"evaluation_languages": list(texts)})
+    table = roles.prepare(params)
+    assert list(roles.read_parallel(params)) == list(texts)
+    pairs = [(e.question_lang, e.context_lang) for e in roles.read_evaluation(params, "xquad-gxlt-other-articles")]
+    assert pairs == [(question, context) for context in texts for question in texts]
+    lengths = table[table["role"] == "parallel"].set_index("context_lang")["mean_context_length"]
+    assert lengths["en"] == lengths["sw"] == 3  # words
+    assert lengths["x-mine"] in (len(texts["x-mine"]), len(texts["x-mine"]) + 1)  # characters
+
+
 # -------------------------------------------------------------------------------------------- the real data
 
 

@@ -224,6 +224,14 @@ def test_the_language_matrix():
     assert evaluation.matrix(SCORES, "s", value="em").loc["en", "en"] == pytest.approx(100 / 3)
 
 
+def test_languages_that_the_study_does_not_know_keep_their_place_in_the_matrix():
+    own = table(("a", "x-mine", "fr", 0.0, 0.25), ("a", "en", "fr", 0.0, 0.5))
+    matrix = evaluation.matrix(pd.concat([own, SCORES]), "s")
+    assert matrix.index.tolist() == ["en", "de", "x-mine"]
+    assert matrix.columns.tolist() == ["en", "de", "fr"]
+    assert matrix["fr"].dropna().to_dict() == {"en": 50.0, "x-mine": 25.0}
+
+
 # ------------------------------------------------------------------------------------------------ random spans
 
 CONTEXTS = {
@@ -289,3 +297,10 @@ def test_the_same_question_in_another_language_is_another_draw():
 def test_a_context_without_words_gives_no_answer():
     examples = [example(context=" \n"), example(context="", context_lang="zh")]
     assert evaluation.random_spans(examples, seed=1) == ["", ""]
+
+
+def test_random_spans_of_another_language_are_cut_by_its_script():
+    """Japanese has no spaces: a span is 1 to 8 characters, not the whole passage."""
+    examples = [Example(str(n), "?", "東京は日本の首都でとても大きな町です。", (), "", "ja", "ja") for n in range(50)]
+    lengths = {len(span) for span in evaluation.random_spans(examples, seed=1)}
+    assert lengths == set(range(1, 9))

@@ -19,7 +19,8 @@ from xqa_lib.reading import predict
 from xqa_lib.reading.predict import answer, answers, window_logits
 from xqa_lib.reading.score_file import score_files
 from xqa_lib.study.params import Features
-from xqa_lib.training.models import train_tokenizer, weights_hash
+from xqa_lib.training.models import weights_hash
+from xqa_lib.training.tiny_encoder import train_tokenizer
 
 CONTEXTS = [
     "Anna was born in Rome in 1950. " * 6,

@@ -110,6 +110,12 @@ def test_gxlt_heatmap_wrong_matrix(matrix, message):
         figures.gxlt_heatmap(matrix)
 
 
+def test_other_languages_come_after_those_of_the_study():
+    ax = figures.gxlt_heatmap(pd.DataFrame([[1.0, 2.0, 3.0]], ["x-mine"], ["fr", "en", "ca"]))
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["en", "ca", "fr"]
+    assert texts(ax) == ["2.0", "3.0", "1.0"]
+
+
 def test_gxlt_heatmap_unknown_language():
     with pytest.raises(DataError, match=r"^unknown language 'EN': expected a code such as "):
         figures.gxlt_heatmap(pd.DataFrame([[1.0]], ["EN"], ["en"]))

@@ -42,6 +42,10 @@ def _folder_name(name):
     return name
 
 
+def _language(code):
+    return languages.require(code).code
+
+
 # Strict: a text is no number and 1 is not true. A whole number is a float, too.
 Count = Annotated[int, Field(strict=True, ge=0)]
 Positive = Annotated[int, Field(strict=True, ge=1)]
@@ -50,7 +54,7 @@ Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Above0 = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 AtLeast0 = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Flag = Annotated[bool, Field(strict=True)]
-Language = Literal[tuple(languages.LANGUAGES)]
+Language = Annotated[str, AfterValidator(_language)]
 # the keys of coefficients.COEFFICIENTS and losses.DIRECTIONS, without the seconds that PyTorch takes to import
 Coefficient = Literal["constant", "windowed_reciprocal_rank", "average_precision_at_k", "reciprocal_rank_at_k"]
 Direction = Literal["forward", "reverse", "symmetric"]
