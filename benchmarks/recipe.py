@@ -18,7 +18,10 @@ MAX_LENGTH, STRIDE, MAX_QUESTION = 384, 128, 64
 
 
 def features(tokenizer, questions, contexts):
-    """One dict a window: example, input_ids, attention_mask, token_type_ids (384 numbers each), offsets."""
+    """One dict a window: example, input_ids, attention_mask, token_type_ids (384 numbers each), offsets, and piece.
+
+    The piece is the place of the window's first token among the context's, and how many it has of them.
+    """
     made = []
     for example, (question, context) in enumerate(zip(questions, contexts, strict=True)):
         pieces = tokenizer(
@@ -48,6 +51,7 @@ def features(tokenizer, questions, contexts):
                         span if part == 1 else None
                         for span, part in zip(encoded["offset_mapping"][row], inside, strict=True)
                     ],
+                    "piece": (row * STRIDE, inside.count(1)),
                 }
             )
     return made
@@ -67,10 +71,16 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
     answers = []
     for example, context in enumerate(contexts):
         candidates = []
-        for number in by_example.get(example, []):
+        numbers = by_example.get(example, [])
+        pieces = [windows[number]["piece"] for number in numbers]
+        for number in numbers:
             offsets, starts, ends = windows[number]["offsets"], start_logits[number], end_logits[number]
             best_starts, best_ends = _best_places(starts, offsets), _best_places(ends, offsets)
+            first_of_context = next((index for index, span in enumerate(offsets) if span is not None), 0)
             for first in best_starts:
+                place = windows[number]["piece"][0] + first - first_of_context
+                if not _has_maximum_context(pieces, windows[number]["piece"], place):
+                    continue
                 for last in best_ends:
                     if last < first:
                         continue
@@ -103,6 +113,19 @@ class _Candidate(NamedTuple):
     end: int
     start_logit: float
     end_logit: float
+
+
+def _has_maximum_context(pieces, own, place):
+    best_score, best = None, None
+    for piece in pieces:
+        first, count = piece
+        last = first + count - 1
+        if not first <= place <= last:
+            continue
+        score = min(place - first, last - place) + 0.01 * count
+        if best_score is None or score > best_score:
+            best_score, best = score, piece
+    return best == own
 
 
 def _best_places(logits, offsets):

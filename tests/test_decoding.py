@@ -8,25 +8,31 @@ import numpy as np
 import pytest
 import torch
 
-from xqa_lib.decoding import Answer, best_answers
+from xqa_lib.decoding import Answer, best_answers, maximum_context
 from xqa_lib.features import Windows
 
 HUGE = 1e6
 
 
 def make_windows(layouts):
-    """`Windows` from rows (example, [span or None for each token]); None: question, special token or white space."""
-    length = max(len(spans) for _, spans in layouts)
+    """`Windows` from rows (example, [span or None for each token], place of the first context token in the text).
+
+    None: question, special token or white space. The ids are the places of the tokens, from the row's or 0.
+    """
+    layouts = [(*layout, 0)[:3] for layout in layouts]
+    length = max(len(spans) for _, spans, _ in layouts)
     shape = (len(layouts), length)
     windows = Windows(
-        example_index=np.array([example for example, _ in layouts]),
+        example_index=np.array([example for example, _, _ in layouts]),
         input_ids=np.zeros(shape, dtype=np.int64),
         attention_mask=np.zeros(shape, dtype=np.int64),
         token_type_ids=np.zeros(shape, dtype=np.int64),
         offsets=np.full((*shape, 2), -1, dtype=np.int64),
     )
-    for row, (_, spans) in enumerate(layouts):
+    for row, (_, spans, place) in enumerate(layouts):
         windows.attention_mask[row, : len(spans)] = 1
+        first = next((token for token, span in enumerate(spans) if span is not None), 0)
+        windows.input_ids[row] = np.arange(length) - first + place
         for token, span in enumerate(spans):
             if span is not None:
                 windows.offsets[row, token] = span
@@ -38,18 +44,47 @@ def one_window(text, before=2):
     return make_windows([(0, [None] * before + [(i, i + 1) for i in range(len(text))] + [None])]), [text]
 
 
-def brute_force(windows, start_logits, end_logits, contexts, n_best=20, max_answer_tokens=30):
+def has_maximum_context(pieces, number, place):
+    """Is `number` the piece in which the token at `place` has maximum context? As SQuAD scripts since BERT's check it.
+
+    Args:
+        pieces: (first place, tokens) of each window of an example, in order.
+    """
+    best_score, best_number = None, None
+    for index, (first, length) in enumerate(pieces):
+        end = first + length - 1
+        if place < first or place > end:
+            continue
+        score = min(place - first, end - place) + 0.01 * length
+        if best_score is None or score > best_score:
+            best_score, best_number = score, index
+    return best_number == number
+
+
+def pieces_of(windows, example):
+    """(rows of the example, `pieces` for `has_maximum_context`); the input ids are the places of the tokens."""
+    rows = [row for row in range(len(windows)) if windows.example_index[row] == example]
+    pieces = []
+    for row in rows:
+        places = [int(windows.input_ids[row][i]) for i, (start, _) in enumerate(windows.offsets[row]) if start >= 0]
+        pieces.append((places[0], places[-1] - places[0] + 1) if places else (0, 0))
+    return rows, pieces
+
+
+def brute_force(windows, start_logits, end_logits, contexts, n_best=20, max_answer_tokens=30, max_context=True):
     """The same as `best_answers`, candidate by candidate."""
     lists = []
     for example, context in enumerate(contexts):
-        rows = [row for row in range(len(windows)) if windows.example_index[row] == example]
+        rows, pieces = pieces_of(windows, example)
         for widest in (max(20, n_best), windows.offsets.shape[1]):
             found = {}
-            for row in rows:
+            for number, row in enumerate(rows):
                 tokens = [i for i, (start, _) in enumerate(windows.offsets[row]) if start >= 0]
                 starts = sorted(tokens, key=lambda i: -start_logits[row][i])[:widest]
                 ends = sorted(tokens, key=lambda i: -end_logits[row][i])[:widest]
                 for i in starts:
+                    if max_context and not has_maximum_context(pieces, number, int(windows.input_ids[row][i])):
+                        continue
                     for j in ends:
                         if i <= j < i + max_answer_tokens:
                             span = (int(windows.offsets[row][i][0]), int(windows.offsets[row][j][1]))
@@ -70,26 +105,24 @@ def random_case(seed):
     rng = random.Random(seed)
     layouts, contexts = [], []
     for example in range(rng.randint(1, 4)):
+        room, step = rng.choice([(70, 10), (30, 10), (8, 8), (5, 1)])
         spans, position = [], 0
         for _ in range(rng.choice([0, 1, 5, 60])):
             width = rng.randint(1, 4)
             kind = rng.random()
             if kind < 0.1:
                 spans.append(None)  # white space of its own
-            elif kind < 0.2:
+            elif kind < 0.2 and room > step:
                 spans += [(position, position + width)] * 2  # two tokens of one character
             else:
                 spans.append((position, position + width))
             position += width + (rng.random() < 0.3)
         contexts.append("".join(rng.choice("ab字ไ ") for _ in range(position)))
         before = rng.randint(1, 6)
-        room, step = rng.choice([(70, 10), (30, 10), (8, 8), (5, 1)])
-        first = 0
-        while True:
-            layouts.append((example, [None] * before + spans[first : first + room] + [None]))
-            if first + room >= len(spans):
-                break
-            first += step
+        for first in range(0, max(1, len(spans) - room + step), step):
+            part = spans[first : first + room]
+            place = first + next((token for token, span in enumerate(part) if span is not None), 0)
+            layouts.append((example, [None] * before + part + [None], place))
     windows = make_windows(layouts)
     generator = np.random.default_rng(seed)
     # whole numbers make ties
@@ -237,11 +270,120 @@ def test_overlapping_windows_offer_a_span_once_at_its_best_score():
     windows = make_windows([(0, [None, *spans[:3]]), (0, [None, *spans[1:]])])
     start = np.array([[9.0, 0, 3, 0], [9.0, 5, 0, 0]])
     end = np.array([[9.0, 0, 0, 3], [9.0, 0, 1, 0]])
-    (answers,) = best_answers(windows, start, end, ["abcd"])
+    (answers,) = best_answers(windows, start, end, ["abcd"], max_context=False)
     # "bc": 3 + 3 in the first window, 5 + 1 in the second; "b": 3 + 0 and 5 + 0
     assert [(a.text, a.score) for a in answers if a.text in ("bc", "b")] == [("bc", 6.0), ("b", 5.0)]
     assert len(answers) == len({(a.start, a.end) for a in answers}) == 9  # all spans but "abcd", in no window whole
     assert math.fsum(a.probability for a in answers) == pytest.approx(1.0)
+
+
+def test_a_start_counts_where_its_token_has_maximum_context():
+    spans = [(i, i + 1) for i in range(5)]
+    windows = make_windows([(0, [None, *spans[:4]]), (0, [None, *spans[1:]], 1)])
+    # "a" and "b" have more context in the first, "d" and "e" in the second; "c" as much in both, the first counts
+    expected = [[False, True, True, True, False], [False, False, False, True, True]]
+    assert maximum_context(windows).tolist() == expected
+    start = np.array([[9.0, 0, 0, 0, 7], [9.0, 8, 6, 1, 0]])
+    end = np.array([[9.0, 0, 0, 0, 2], [9.0, 2, 2, 5, 0]])
+    (answers,) = best_answers(windows, start, end, ["abcde"], n_best=2)
+    # not "bcd" (8 + 5) and "cd" (6 + 5) of the second window, nor "d" (7 + 2) of the first
+    assert [(a.text, a.score) for a in answers] == [("d", 6.0), ("abcd", 2.0)]
+    (answers,) = best_answers(windows, start, end, ["abcde"], n_best=2, max_context=False)
+    assert [(a.text, a.score) for a in answers] == [("bcd", 13.0), ("cd", 11.0)]
+
+
+def test_of_equal_context_the_longer_window_has_more():
+    spans = [(i, i + 1) for i in range(7)]
+    windows = make_windows([(0, spans[:4]), (0, spans[1:], 1), (1, spans)])
+    # the third token has one token to its right in the first window, one to its left in the other, which is longer
+    found = ["".join("x" if counts else "-" for counts in row) for row in maximum_context(windows)]
+    assert found == ["xx-----", "-xxxxx-", "xxxxxxx"]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_maximum_context_against_the_classic_check(seed):
+    windows = random_case(seed)[0]
+    found = maximum_context(windows)
+    for example in range(windows.example_index.max() + 1):
+        rows, pieces = pieces_of(windows, example)
+        for number, row in enumerate(rows):
+            places = windows.input_ids[row].tolist()
+            assert found[row].tolist() == [
+                begin >= 0 and has_maximum_context(pieces, number, place)
+                for begin, place in zip(windows.offsets[row, :, 0].tolist(), places, strict=True)
+            ]
+    inside = windows.offsets[..., 0] >= 0
+    tokens, kept = (
+        list(zip(windows.example_index[np.nonzero(mask)[0]].tolist(), windows.input_ids[mask].tolist(), strict=True))
+        for mask in (inside, found)
+    )
+    assert sorted(kept) == sorted(set(tokens))  # each counts once
+
+
+def classic_best(windows, start_logits, end_logits, n_best=20, max_answer_tokens=30, max_context=True):
+    """(start, end, score) of the best answer of each example, None for none, as the classic SQuAD scripts find it.
+
+    The best starts and ends of all tokens of a window, of the question and special ones too, are paired, and each pair
+    is checked.
+    """
+    best = []
+    for example in range(windows.example_index.max() + 1):
+        rows, pieces = pieces_of(windows, example)
+        preliminary = []
+        for number, row in enumerate(rows):
+            real = int(windows.attention_mask[row].sum())
+            starts, ends = (
+                sorted(range(real), key=lambda i: logits[row][i], reverse=True)[:n_best]
+                for logits in (start_logits, end_logits)
+            )
+            for start in starts:
+                for end in ends:
+                    if windows.offsets[row][start][0] < 0 or windows.offsets[row][end][0] < 0:
+                        continue
+                    if max_context and not has_maximum_context(pieces, number, int(windows.input_ids[row][start])):
+                        continue
+                    if end < start or end - start + 1 > max_answer_tokens:
+                        continue
+                    span = (int(windows.offsets[row][start][0]), int(windows.offsets[row][end][1]))
+                    preliminary.append((*span, float(start_logits[row][start]) + float(end_logits[row][end])))
+        preliminary.sort(key=lambda found: -found[2])
+        best.append(preliminary[0] if preliminary else None)
+    return best
+
+
+def test_the_best_answer_is_that_of_the_classic_scripts():
+    """400 examples of several windows, with logits like a reader's: hills at two places, and noise."""
+    cases = without = 0
+    for seed in range(100):
+        generator = np.random.default_rng(seed)
+        layouts, contexts = [], []
+        for example in range(4):
+            tokens, before = int(generator.integers(60, 400)), int(generator.integers(5, 20))
+            spans = [(2 * i, 2 * i + 1) for i in range(tokens)]
+            contexts.append("ab" * tokens)
+            for first in range(0, max(1, tokens - 100 + 40), 40):
+                layouts.append((example, [None] * before + spans[first : first + 100] + [None], first))
+        windows = make_windows(layouts)
+        start_logits, end_logits = generator.normal(size=(2, *windows.input_ids.shape)) * 2
+        for row in range(len(windows)):
+            for place in generator.integers(0, windows.attention_mask[row].sum(), 2):
+                start_logits[row, place : place + 3] += 6 * generator.random()
+                end_logits[row, place + 1 : place + 6] += 6 * generator.random()
+        # readers have learned where no answer lies; the scripts would take their 20 best there, too
+        outside = windows.offsets[..., 0] < 0
+        start_logits[outside] -= 30
+        end_logits[outside] -= 30
+        found = best_answers(windows, start_logits, end_logits, contexts)
+        expected = classic_best(windows, start_logits, end_logits)
+        assert [(a[0].start, a[0].end, a[0].score) for a in found] == expected
+        cases += len(expected)
+        other = best_answers(windows, start_logits, end_logits, contexts, max_context=False)
+        assert [(a[0].start, a[0].end, a[0].score) for a in other] == classic_best(
+            windows, start_logits, end_logits, max_context=False
+        )
+        without += sum(one[0] != two[0] for one, two in zip(found, other, strict=True))
+    assert cases == 400
+    assert without > 20  # as many best answers were others without the rule
 
 
 def test_windows_of_one_example_do_not_leak_into_another():

@@ -17,7 +17,7 @@ from xqa_lib.data import factbook
 from xqa_lib.decoding import best_answers
 from xqa_lib.features import encode_pairs, label_windows
 from xqa_lib.languages import LANGUAGES
-from xqa_lib.training.models import train_tokenizer
+from xqa_lib.training.tiny_encoder import train_tokenizer
 
 BERT = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 ROBERTA = {"pad": "<pad>", "unk": "<unk>", "cls": "<s>", "sep": "</s>", "bos": "<s>", "eos": "</s>"}

@@ -1,7 +1,8 @@
 """From start and end logits to answers: the n best spans of each context, by character offsets.
 
-The classic SQuAD post-processing (best starts x best ends, start <= end, at most 30 tokens, best window wins) without a
-Python loop over candidates. Answers are slices of the original context: nothing is joined, so no script is damaged.
+The classic SQuAD post-processing (best starts x best ends, start <= end, at most 30 tokens, a start counts only in the
+window where its token has most context, best window wins) without a Python loop over candidates. Answers are slices of
+the original context: nothing is joined, so no script is damaged.
 """
 
 import contextlib
@@ -28,13 +29,14 @@ class Answer(NamedTuple):
     probability: float  # softmax of the scores over the candidates that were returned for the example
 
 
-def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_answer_tokens=30):
+def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_answer_tokens=30, max_context=True):
     """The n best answers of each example.
 
     In each window the 20 (or `n_best`, if larger) best start and as many best end tokens of the context are combined;
-    spans of more than `max_answer_tokens` tokens are dropped. If that leaves an example nothing, all its tokens are
-    combined. The best spans of all windows of an example are kept, each character span once, at its best score; equal
-    scores are ordered by position.
+    spans of more than `max_answer_tokens` tokens are dropped, and so are those whose first token has more context in
+    another window (`maximum_context`). If that leaves an example nothing, all its tokens are combined. The best spans
+    of all windows of an example are kept, each character span once, at its best score; equal scores are ordered by
+    position.
 
     Args:
         windows: W `features.Windows` over N examples.
@@ -42,6 +44,7 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
         contexts: N strings.
         n_best: answers returned at most. Fewer than 20 do not narrow the search, so that the best answer is the same.
         max_answer_tokens: longest answer.
+        max_context: False lets a start count in every window that holds its token.
 
     Returns:
         N lists of `Answer`, best first; empty where the context has no token.
@@ -59,8 +62,10 @@ def best_answers(windows, start_logits, end_logits, contexts, *, n_best=20, max_
     if not len(windows):
         return [[] for _ in contexts]
 
+    counts = maximum_context(windows) if max_context else None
+
     def spans(rows, width):
-        return _spans(windows, start_logits, end_logits, rows, width, max_answer_tokens, n_best)
+        return _spans(windows, start_logits, end_logits, counts, rows, width, max_answer_tokens, n_best)
 
     every = np.arange(len(windows))
     found = spans(every, max(n_best, 20))
@@ -107,11 +112,59 @@ def _as_floats(logits):
     return logits if logits.dtype == np.float32 else logits.astype(np.float64)
 
 
-def _spans(windows, start_logits, end_logits, rows, width, max_answer_tokens, n_best):
+def maximum_context(windows):
+    """(W, L) bool: is this the window in which the token has maximum context? False outside the context.
+
+    Of the windows of an example that hold the token, it is the one with the highest min(tokens to its left, tokens to
+    its right) + 0.01 * (tokens of the window), of the context's tokens alone; of equal ones the first. So does
+    `_check_is_max_context` of the SQuAD script that was released with BERT (Devlin et al. 2019).
+
+    Args:
+        windows: W `features.Windows`; those of an example are pieces of one row of tokens.
+    """
+    windows = as_arrays(windows)
+    begin = windows.offsets[..., 0]
+    counts = begin >= 0
+    # nothing to decide where an example has one window, as most have
+    several = np.bincount(windows.example_index, minlength=1)[windows.example_index] > 1
+    rows = np.flatnonzero(several & counts.any(-1))
+    if not len(rows):
+        return counts
+    first_begin = begin[rows, counts[rows].argmax(-1)]
+    order = np.lexsort((rows, first_begin, windows.example_index[rows]))  # as they stand in the text
+    rows, first_begin = rows[order], first_begin[order]
+    begin, inside, example = begin[rows], counts[rows], windows.example_index[rows]
+    length = inside.shape[1]
+    first, last = inside.argmax(-1), length - 1 - inside[:, ::-1].argmax(-1)
+
+    # A token's place among all of its example: of its window's first one, and the tokens from there. A window shares
+    # with the one before it the tokens that begin behind its first, and those of the first's character that it has.
+    where, before = first_begin[1:, None], begin[:-1]
+    shared = (before > where).sum(-1) + np.minimum((before == where).sum(-1), (begin[1:] == where).sum(-1))
+    follows = example[1:] == example[:-1]
+    steps = np.where(follows, inside[:-1].sum(-1) - shared, length)  # the examples apart
+    place = np.append(0, np.cumsum(steps))[:, None] + inside.cumsum(-1, dtype=np.int32) - 1  # (R, L)
+
+    context = np.minimum(np.arange(length) - first[:, None], last[:, None] - np.arange(length))
+    score = context + 0.01 * (last - first + 1)[:, None]
+    best = np.full(place.max() + 1, -np.inf)
+    winner = np.zeros(len(best), dtype=np.int64)
+    turn = np.arange(len(rows)) - np.searchsorted(example, example)  # of the window among its example's
+    for number in range(turn.max() + 1):
+        row, column = np.nonzero(inside & (turn == number)[:, None])
+        better = score[row, column] > best[place[row, column]]
+        row, column = row[better], column[better]
+        best[place[row, column]], winner[place[row, column]] = score[row, column], row
+    counts[rows] = inside & (winner[place] == np.arange(len(rows))[:, None])
+    return counts
+
+
+def _spans(windows, start_logits, end_logits, counts, rows, width, max_answer_tokens, n_best):
     """The candidates of the windows `rows`: all that can be among the `n_best` of their example, and some more.
 
     Args:
         start_logits, end_logits: (W, L), of any value where a token is not of the context.
+        counts: (W, L) bool, may an answer begin at the token in this window? None: at any.
         rows: indices of windows.
         width: how many best starts and best ends are combined.
 
@@ -138,6 +191,8 @@ def _spans(windows, start_logits, end_logits, rows, width, max_answer_tokens, n_
         score = first_logit[:, :, None] + last_logit[:, None, :]  # (R, width, width)
         tokens = last[:, None, :] - first[:, :, None] + 1
         score[(tokens < 1) | (tokens > max_answer_tokens)] = -np.inf
+        if counts is not None:
+            score[~counts[row, first]] = -np.inf
         score = score.reshape(len(here), -1)
         least = np.full(len(here), -np.inf, score.dtype)
         if width**2 > n_best:
