@@ -194,14 +194,11 @@ def many(n, *, right, of_kind):
     return scores, pd.concat([stated("place").assign(id=i) for i in ids])
 
 
-def test_the_interval_is_that_of_a_ratio():
+def test_the_interval_is_at_least_that_of_a_share_of_ids():
     scores, table = many(60, right=30, of_kind=20)
-    found = row_of(kinds.shares(scores, table, resamples=20_000), task="xlt")
+    found = row_of(kinds.shares(scores, table), task="xlt")
     assert (found["right_given_kind"], found["chance"]) == pytest.approx((60, 100 / 3))
-    # the variance of a ratio's linear part: of 30 ids 1 - 0.6, of 20 ids -0.6, of 10 ids 0
-    error = np.std([0.4] * 30 + [-0.6] * 20 + [0.0] * 10, ddof=1) / 60**0.5 / (50 / 60)
-    half = 100 * error * stats.t.isf(0.025, 59)
-    assert (found["low"], found["high"]) == pytest.approx((60 - half, 60 + half), rel=0.01)
+    assert found["low"] == pytest.approx(45.18, abs=0.005)  # Clopper and Pearson, 30 of 50
     assert found["above_chance"]
     scores, table = many(60, right=20, of_kind=30)
     found = row_of(kinds.shares(scores, table), task="xlt")
@@ -209,15 +206,40 @@ def test_the_interval_is_that_of_a_ratio():
     assert not found["above_chance"]
 
 
-def test_the_interval_counts_seeds_and_stays_a_share():
-    scores, table = many(60, right=30, of_kind=20)
-    other, _ = many(60, right=45, of_kind=5)
-    alike = row_of(kinds.shares(pd.concat([scores, scores.assign(seed=2)]), table), task="xlt")
-    apart = row_of(kinds.shares(pd.concat([scores, other.assign(seed=2)]), table), task="xlt")
-    assert alike["right_given_kind"] == pytest.approx(60)
-    assert alike["high"] - alike["low"] < 30
-    assert apart["right_given_kind"] == pytest.approx(75)
-    # 60 and 90 with two seeds: one degree of freedom, cut where a share ends
+@pytest.mark.parametrize(("n", "above"), [(1, False), (3, False), (4, True)])
+def test_few_answers_of_the_right_kind_claim_nothing_though_all_are_right(n, above):
+    scores, table = many(20, right=n, of_kind=0)
+    found = row_of(kinds.shares(scores, table), task="xlt")
+    assert (found["right_given_kind"], found["high"]) == (100, 100)
+    # so many of so many: the share of which this happens once in forty times
+    assert found["low"] == pytest.approx(100 * 0.025 ** (1 / n))
+    assert found["above_chance"] == above
+    scores, table = many(20, right=0, of_kind=n)
+    found = row_of(kinds.shares(scores, table), task="xlt")
+    assert (found["right_given_kind"], found["low"]) == (0, 0)
+    assert found["high"] == pytest.approx(100 * (1 - 0.025 ** (1 / n)))
+
+
+def test_the_interval_counts_seeds():
+    # right: 20, 25, 30 and 35 of 50 that are of the right kind, which in every seed are the same ids
+    right = [20, 25, 30, 35]
+    runs = [many(60, right=n, of_kind=50 - n)[0].assign(seed=seed) for seed, n in enumerate(right)]
+    table = many(60, right=0, of_kind=0)[1]
+    found = row_of(kinds.shares(pd.concat(runs), table, resamples=20_000), task="xlt")
+    ratio = 27.5 / 50
+    assert found["right_given_kind"] == pytest.approx(100 * ratio)
+    of_seeds = np.var([n / 50 for n in right], ddof=1) / 4
+    # the linear part of the ratio, averaged over the seeds
+    linear = np.mean([[1.0] * n + [0.0] * (60 - n) for n in right], axis=0) - np.r_[[ratio] * 50, [0.0] * 10]
+    of_ids = np.var(linear, ddof=1) / 60 / (50 / 60) ** 2
+    degrees = (of_seeds + of_ids) ** 2 / (of_seeds**2 / 3 + of_ids**2 / 59)
+    half = 100 * (of_seeds + of_ids) ** 0.5 * stats.t.isf(0.025, degrees)
+    assert (found["low"], found["high"]) == pytest.approx((55 - half, 55 + half), rel=0.01)
+    # seeds that are alike, and the interval of one of them
+    one, alike = runs[2], pd.concat([runs[2].assign(seed=seed) for seed in range(4)])
+    pd.testing.assert_frame_equal(kinds.shares(alike, table), kinds.shares(one, table))
+    # two seeds have one degree of freedom: the interval ends where a share does
+    apart = row_of(kinds.shares(pd.concat([runs[0], runs[3]]), table), task="xlt")
     assert (apart["low"], apart["high"], apart["above_chance"]) == (0, 100, False)
 
 
@@ -226,7 +248,7 @@ def test_systems_are_told_apart():
     wrong = many(10, right=0, of_kind=0)[0].assign(system="two")
     found = kinds.shares(pd.concat([right, wrong]), table)
     one, two = (row_of(found, system=system, task="xlt") for system in ("one", "two"))
-    assert (one["right_kind"], one["right_given_kind"], one["low"], one["high"]) == (100, 100, 100, 100)
+    assert (one["right_kind"], one["right_given_kind"], one["high"]) == (100, 100, 100)
     assert one["above_chance"]
     # nothing to be right or wrong in
     assert two["right_kind"] == 0

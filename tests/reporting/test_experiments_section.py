@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from xqa_lib import significance
+from xqa_lib.data import roles
 from xqa_lib.errors import DataError
 from xqa_lib.reading.evaluation import KEY
 from xqa_lib.reporting import experiments_section, figures
@@ -57,8 +58,22 @@ def others(params, settings, seed, f1_of):
     return pd.concat([*parts, pd.DataFrame(columns=run_results.OTHER_COLUMNS)])[run_results.OTHER_COLUMNS]
 
 
+def write_kinds(params):
+    """What the passages state: every other question's two answers of a kind, the others' four; one of another kind."""
+    rows = [
+        (name, question, language, "place" if answer != "Numi" else "person", answer, int(answer == "Kori"))
+        for name in params.data.evaluation_sets
+        for language in ("en", "de", "zh")
+        for n, question in enumerate(IDS)
+        for answer in ["Kori", "Numi", "Bamak", *(["Lomi", "Fasu"] if n % 2 else [])]
+    ]
+    kinds = pd.DataFrame(rows, columns=roles.KIND_COLUMNS)
+    write_text(params.data_folder / "kinds.csv", kinds.to_csv(index=False))
+
+
 def write_results(params, f1_of, other_f1_of=lambda name, *rest: 0.5):
     """What the sweeps leave: f1_of(setting or None, seed, number of the id, question, context) -> F1."""
+    write_kinds(params)
     for group in params.sweeps.groups:
         for seed in params.seeds:
             settings = experiments.assigned(params, group)
@@ -281,7 +296,10 @@ def test_two_methods_may_choose_the_same_setting(tmp_path):
     results = experiments_section.build(params)
     chosen = results.selection.set_index("method")["setting"]
     assert chosen["SKD, AP@10"] == chosen["SKD, mAP@10"] != chosen["SKD"]
-    assert list(dict.fromkeys(results.selected["system"])) == ["zero-shot", "CE", "SKD", "SKD, mAP@10", "SKD, AP@10"]
+    assert list(dict.fromkeys(results.selected["system"])) == [
+        *("guess by kind", "zero-shot", "CE", "SKD", "SKD, mAP@10"),
+        "SKD, AP@10",
+    ]
 
 
 def test_what_is_best_on_another_set_alone_is_neither_chosen_nor_shown(tmp_path):
@@ -310,7 +328,9 @@ def test_what_is_best_on_another_set_alone_is_neither_chosen_nor_shown(tmp_path)
     assert (chosen["otherwise"], chosen["temperature"], chosen["F1"]) == ("k 1", 2.0, pytest.approx(50.0))
     scores = experiments_section.selected_scores(results)
     assert list(dict.fromkeys(scores["set"])) == [test, last]
-    assert list(dict.fromkeys(scores["system"])) == ["zero-shot", "CE", "SKD", "SKD, mAP@10"]
+    assert list(dict.fromkeys(scores["system"])) == ["guess by kind", "zero-shot", "CE", "SKD", "SKD, mAP@10"]
+    guess = row_of(scores, set=last, system="guess by kind", task="gxlt")
+    assert (guess["em"], guess["f1"], guess["seeds"]) == (pytest.approx(37.5), pytest.approx(37.5), 1)
     xlt = row_of(scores, set=test, system="SKD, mAP@10", task="xlt")
     assert (xlt["f1"], xlt["f1_sd"], xlt["seeds"]) == (pytest.approx(46.0), pytest.approx(4 / 2**0.5), 2)
     across = row_of(scores, set=test, system="SKD, mAP@10", task="gxlt_off_diagonal")
@@ -322,7 +342,7 @@ def test_what_is_best_on_another_set_alone_is_neither_chosen_nor_shown(tmp_path)
     assert german["f1"] == pytest.approx(23.0)
     assert set(languages["language"]) == {"en", "de", "zh"}
     # the setting that is best on the test set is in no table of it
-    shown = {row["setting"] for row in scores.to_dict("records")} - {"zero-shot"}
+    shown = {row["setting"] for row in scores.to_dict("records")} - {"zero-shot", "guess-by-kind"}
     assert shown == set(experiments_section.selection_table(results)["setting"])
     hidden = experiments.with_method(experiments.reference(params), temperature=4).key
     assert hidden in set(results.other_scores["setting"]) - shown
@@ -332,6 +352,7 @@ def test_what_is_best_on_another_set_alone_is_neither_chosen_nor_shown(tmp_path)
         f"| {test} | SKD, mAP@10 | 0.0 ± 0.0 | 46.0 ± 2.8 | 0.0 ± 0.0 | 35.6 ± 1.7 | 0.0 ± 0.0 | 20.0 ± 0.0 |" in text
     )
     assert f"| {test} | zero-shot | 0.0 | 0.0 | 0.0 | 0.0 | 0.0 | 0.0 |" in text
+    assert f"| {test} | guess by kind | 37.5 | 37.5 | 37.5 | 37.5 | 37.5 | 37.5 |" in text
     assert "chosen on `factbook-dev` alone" in text
     # other scores of the other sets would choose the same
     write_results(params, f1_of)
@@ -375,10 +396,48 @@ def test_figures_and_section(results, tmp_path):
     assert "The truth is at rank 7, the best position in the window at rank 6: the windowed coefficient is 1/6." in text
     assert "| CE | as in the study | 0.0 ± 0.0 | 50.0 ± 0.0 | 0.0 ± 0.0 | 40.0 ± 0.0 |" in text
     assert "nan" not in text.lower()
+    assert "Guess by kind, same language (XLT): EM 37.5, F1 37.5." in text
+    assert "Zero-shot, all language pairs (G-XLT): EM 0.0, F1 0.0." in text
     for experiment in experiments.all_experiments(results.params).values():
         assert f"### {experiment.question}" in text
     for name, figure in drawn.items():
         figures.save(figure, tmp_path / name)
+
+
+def lines_of(ax):
+    """label -> position of the grey lines of an axes."""
+    return {
+        line.get_label(): line.get_xydata()[0][int(line.get_xdata()[0] != line.get_xdata()[1])]
+        for line in ax.lines
+        if line.get_color() == "0.35"
+    }
+
+
+def test_every_figure_of_scores_shows_the_guess_and_the_zero_shot_reader(results):
+    drawn = experiments_section.draw(results)
+    for name in ("methods", "few-resource"):  # dots and curves
+        lines = [lines_of(ax) for ax in drawn[f"ablation-{name}"].axes]
+        assert lines == [{"guess by kind": pytest.approx(37.5), "zero-shot": 0.0}] * 2
+    # where every point has language pairs of its own, the zero-shot reader's score is another on each of them
+    lines = [lines_of(ax) for ax in drawn["ablation-left-out"].axes]
+    assert lines == [{"guess by kind": pytest.approx(37.5)}] * 2
+    labels = drawn["ablation-selected-languages"].axes[0].get_legend_handles_labels()[1]
+    assert labels[:2] == ["guess by kind", "zero-shot"]
+    plt.close("all")
+
+
+def test_where_kinds_are_not_known_nothing_is_said_of_them(tmp_path):
+    params = study(tmp_path, few_ids=[0])
+    write_results(params, by_hand)
+    real = replace(params, data=replace(params.data, source="real"))
+    results = experiments_section.build(real)
+    assert "guess" not in "\n".join(experiments_section.section(results)).lower()
+    tables = experiments_section.tables(results)
+    assert not [name for name, table in tables.items() if "guess" in table.to_csv().lower()]
+    drawn = experiments_section.draw(results)
+    assert [lines_of(ax) for ax in drawn["ablation-few-resource"].axes] == [{"zero-shot": 0.0}] * 2
+    assert "guess-by-kind" not in set(experiments_section.comparison(real)[0]["experiment"])
+    plt.close("all")
 
 
 def test_a_grid_is_also_a_heat_map(tmp_path):
@@ -388,6 +447,7 @@ def test_a_grid_is_also_a_heat_map(tmp_path):
     (ax, _) = drawn["ablation-temperature-grid"].axes
     assert [label.get_text() for label in ax.get_yticklabels()] == ["ntl 1", "ntl 2"]
     assert ax.collections[0].get_array().shape == (2, 2)
+    assert ax.get_title() == "guess by kind: 37.5, zero-shot: 0.0"
     plt.close("all")
 
 
@@ -397,13 +457,14 @@ def test_missing_results_are_an_error_and_the_comparison_says_so(tmp_path):
     table, missing = experiments_section.comparison(params)
     assert missing == []
     assert table[table["experiment"] == "methods"]["f1"].tolist()[0] == pytest.approx(40.0)
+    assert table.iloc[0][["experiment", "em", "seeds"]].tolist() == ["guess-by-kind", pytest.approx(37.5), 1]
     more = replace(params, seeds=[1, 2, 3])
     with pytest.raises(DataError, match="objective/seed-3 is missing: run `dvc repro`"):
         experiments_section.build(more)
     table, missing = experiments_section.comparison(more)
     assert len(missing) == 2
     assert missing[0].startswith("objective, seed 3: ")
-    assert set(table["seeds"]) == {2}
+    assert set(table["seeds"][1:]) == {2}
     empty, missing = experiments_section.comparison(study(tmp_path / "nowhere"))
     assert (len(empty), len(missing)) == (0, 4)
 
@@ -413,8 +474,9 @@ def test_the_notebook_s_table(results):
         [("zero-shot", 1.0, 2.0), (experiments.reference(results.params, "ce").key, 3.04, 4.0)],
         columns=["setting", "em", "f1"],
     )
-    shown = experiments_section.named(results.params, "objective", table)
+    shown = experiments_section.named(results.params, "objective", 2, table)
     assert shown.loc["zero-shot", "f1"] == 2.0
+    assert shown.loc["guess-by-kind", ["em", "f1"]].tolist() == [37.5, 37.5]
     assert shown.loc["methods", ["series", "em"]].tolist() == ["CE", 3.0]
 
 

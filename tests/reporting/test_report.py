@@ -48,21 +48,43 @@ def write_scores(params, system, f1_of):
     for name, (_, pairs) in SETS.items():
         for pair in pairs:
             for example_id, f1 in zip(IDS[name], f1_of(name, pair), strict=True):
-                rows.append((name, example_id, *pair, float(f1 == 1), f1, "text"))
+                # half right: another answer of the right kind
+                text = {1.0: f"{pair[1]}{example_id}", 0.5: "Bamak"}.get(f1, "Numi Fas")
+                rows.append((name, example_id, *pair, float(f1 == 1), f1, int(f1 == 1), text))
     evaluation.write_scores(layout.scores_file(params, system), pd.DataFrame(rows, columns=evaluation.COLUMNS))
 
 
-def write_run(folder, *, phases, seed, minutes, columns):
+def write_run(folder, *, examples, seed, minutes, tflop, columns):
     log = pd.DataFrame(
         {"step": range(1, 7), "generation": [1, 1, 2, 2, 3, 3], "loss": 1.5} | dict.fromkeys(columns, 0.5)
     )
     write_text(folder / "training_log.csv", log.to_csv(index=False))
-    phases = {name: {"examples": examples} for name, examples in phases.items()}
-    write_json(folder / "run.json", {"seed": seed, "phases": phases, "minutes": minutes, "weights": HASH})
+    facts = {"seed": seed, "examples": examples, "minutes": minutes, "tflop": tflop, "weights": HASH}
+    facts["ids"] = [f"{seed}-a", f"{seed}-b"]  # each seed draws its own
+    write_json(folder / "run.json", facts)
+
+
+def write_kinds(params):
+    """What the passages state: two places, three for q1, one of them with the answer in it for k1 and k2; a person."""
+    rows = [
+        (name, example_id, context, kind, answer, int(answer == gold))
+        for name, (_, pairs) in SETS.items()
+        for context in dict.fromkeys(context for _, context in pairs)
+        for example_id in IDS[name]
+        for gold in [f"{context}{example_id}"]
+        for kind, answer in [
+            *(("place", gold), ("person", "Numi Fas")),
+            ("place", "Bamak" if name == "factbook-dev" else f"{gold} Bamak"),
+            *([("place", "Kori")] if example_id == "q1" else []),
+        ]
+    ]
+    kinds = pd.DataFrame(rows, columns=roles.KIND_COLUMNS)
+    write_text(params.data_folder / "kinds.csv", kinds.to_csv(index=False))
 
 
 def write_results(params):
     """What the stages leave, for the made-up scores."""
+    write_kinds(params)
     for name, (_, pairs) in SETS.items():
         for question, context in pairs:
             # the passage is its answer, so that a random span of it is right
@@ -82,15 +104,15 @@ def write_results(params):
         write_scores(params, f"{method}-seed-{seed}", lambda name, pair, v=values: v[list(SETS).index(name)])
         columns = ["ce"] if method == "ce" else ["ce", "kl", "coefficient"]
         folder = layout.student_folder(params, method, seed)
-        write_run(folder, phases={"training": 24}, seed=seed, minutes=0.25, columns=columns)
+        write_run(folder, examples=24, seed=seed, minutes=0.25, tflop=0.5, columns=columns)
     reader = layout.reader_folder(params)
-    write_run(reader, phases={"curriculum": 10, "training": 20}, seed=1, minutes=2.0, columns=["ce"])
+    write_run(reader, examples=30, seed=1, minutes=2.0, tflop=16.25, columns=["ce"])
 
 
 def perfect(params):
     """The ceiling of the made-up sets: everything right but one answer of three."""
     rows = [
-        (name, example_id, *pair, float(n > 0), float(n > 0), "text")
+        (name, example_id, *pair, float(n > 0), float(n > 0), int(n > 0), "text")
         for name, (_, pairs) in SETS.items()
         for pair in pairs
         for n, example_id in enumerate(IDS[name])
@@ -142,6 +164,7 @@ BY_HAND = {
             "ce": (50.0, 50.0),  # 1/3 and 2/3
             "skd": ((100 + 100 / 3) / 2, 75.0),  # 100 and 50
             "random-span": (100.0, 100.0),
+            "guess-by-kind": (400 / 9, 400 / 9),  # 1/3, 1/2 and 1/2
             "ceiling": (200 / 3, 200 / 3),
         },
         "gxlt": {
@@ -149,6 +172,7 @@ BY_HAND = {
             "ce": (50.0, 50.0),
             "skd": ((100 + 100 / 3) / 2, 75.0),
             "random-span": (100.0, 100.0),
+            "guess-by-kind": (400 / 9, 400 / 9),  # 1/3, 1/2 and 1/2
             "ceiling": (200 / 3, 200 / 3),
         },
         "gxlt_off_diagonal": {
@@ -156,6 +180,7 @@ BY_HAND = {
             "ce": (50.0, 50.0),
             "skd": ((100 + 100 / 3) / 2, 75.0),
             "random-span": (100.0, 100.0),
+            "guess-by-kind": (400 / 9, 400 / 9),  # 1/3, 1/2 and 1/2
             "ceiling": (200 / 3, 200 / 3),
         },
     },
@@ -165,6 +190,7 @@ BY_HAND = {
             "ce": (50.0, 50.0),
             "skd": (50.0, 50.0),  # 100 and 0
             "random-span": (100.0, 100.0),
+            "guess-by-kind": (50.0, 250 / 3),  # the other place has one word of two in common: 1 and 2/3
             "ceiling": (50.0, 50.0),
         }
         for task in ("xlt", "gxlt")
@@ -195,17 +221,64 @@ def test_deviations_are_over_seeds(written):
     assert (zero_shot["label"], zero_shot["seeds"]) == ("zero-shot", 1)
     assert pd.isna(zero_shot["f1_sd"])
     assert row_of(table, set="factbook-dev", task="xlt", system="random-span")["label"] == "random span"
+    assert row_of(table, set="factbook-dev", task="xlt", system="guess-by-kind")["label"] == "guess by kind"
 
 
 def test_scores_by_language(written):
     by_language = written.built.by_language
-    assert set(by_language["system"]) == {"zero-shot", "ce", "skd", "ceiling"}
+    assert set(by_language["system"]) == {"zero-shot", "ce", "skd", "guess-by-kind", "ceiling"}
+    assert row_of(by_language, set="factbook-dev", language="de", system="guess-by-kind")["f1"] == pytest.approx(400 / 9)
     assert row_of(by_language, set="factbook-dev", language="de", system="ceiling")["f1"] == pytest.approx(200 / 3)
     assert row_of(by_language, set="factbook-dev", language="en", system="zero-shot")["f1"] == 50
     assert row_of(by_language, set="factbook-dev", language="de", system="zero-shot")["f1"] == 0
     assert row_of(by_language, set="factbook-dev", language="de", system="skd")["f1"] == 75
     assert row_of(by_language, set="factbook-zero-shot", language="ko", system="ce")["em"] == 50
-    assert len(by_language) == 4 * 3
+    assert len(by_language) == 5 * 3
+
+
+def test_how_often_a_system_knows_more_than_the_kind(written):
+    table = written.built.kinds
+    assert [len(table), *table[["set", "task", "label"]].iloc[0]] == [3 * 3 + 3, "factbook-dev", "xlt", "zero-shot"]
+    zero_shot = row_of(table, set="factbook-dev", task="xlt", system="zero-shot")
+    # of six answers one is right, and one of its kind
+    assert zero_shot["right_kind"] == pytest.approx(100 / 3)
+    assert zero_shot["right_given_kind"] == pytest.approx(50)
+    assert zero_shot["chance"] == pytest.approx(100 * (1 / 3 + 1 / 2) / 2)
+    skd = row_of(table, set="factbook-dev", task="gxlt_off_diagonal", system="skd")
+    # 3 and 1 of 3 right, 3 and 2 of 3 of the kind
+    assert (skd["right_kind"], skd["right_given_kind"]) == pytest.approx((500 / 6, 80))
+    assert (skd["low"], skd["high"], skd["above_chance"]) == (0, 100, False)  # two seeds that differ
+    shown = report.shown_kinds(written.built)
+    assert shown.loc[("factbook-dev", "across languages (G-XLT off-diagonal)", "SKD"), "right_given_kind"] == 80.0
+    assert list(shown.columns) == ["right_kind", "right_given_kind", "low", "high", "chance", "above_chance"]
+
+
+@pytest.mark.parametrize(
+    ("above", "words"),
+    [
+        ([True, False, True], "above chance are CE, SKD; not above it: zero-shot."),
+        ([False, False, False], "no system is above chance."),
+        ([True, True, True], "above chance are CE, zero-shot, SKD, that is all systems."),
+    ],
+)
+def test_transfer_is_claimed_where_it_is_above_chance(above, words):
+    systems = pd.DataFrame({"set": "s", "label": ["CE", "zero-shot", "SKD"], "above_chance": above})
+    others = systems.assign(above_chance=[not value for value in above])
+    table = pd.concat([others.assign(task="xlt"), others.assign(task="gxlt"), systems.assign(task="gxlt_off_diagonal")])
+    assert report.transfer(table, "s") == f"On `s`, across languages (G-XLT off-diagonal): {words}"
+    # a set without pairs of languages shows whether a language that was not trained on is understood
+    alone = pd.concat([systems.assign(task="xlt"), others.assign(set="other", task="xlt")])
+    assert report.transfer(alone, "s") == f"On `s`, same language (XLT): {words}"
+
+
+def test_one_system_s_scores_stand_beside_the_guess(written):
+    params = written.built.params
+    scores = evaluation.read_scores(layout.scores_file(params, "zero-shot"))
+    row = row_of(report.summary_with_guess(params, scores), set="factbook-dev", task="xlt")
+    assert (row["em"], row["f1"]) == pytest.approx((100 / 6, 25))
+    assert (row["em_guess"], row["f1_guess"]) == pytest.approx((400 / 9, 400 / 9))
+    real = replace(params, data=replace(params.data, source="real"))
+    pd.testing.assert_frame_equal(report.summary_with_guess(real, scores), evaluation.summary(scores))
 
 
 def test_comparisons(written):
@@ -228,11 +301,11 @@ def test_comparisons(written):
 def test_runs(written):
     weights = HASH[:12]
     assert written.built.minutes.values.tolist() == [
-        ["reader (English)", 1, 30, 6, 2.0, weights],
-        ["CE", 1, 24, 6, 0.25, weights],
-        ["CE", 2, 24, 6, 0.25, weights],
-        ["SKD", 1, 24, 6, 0.25, weights],
-        ["SKD", 2, 24, 6, 0.25, weights],
+        ["reader (English)", 1, 0, 30, 6, 2.0, 16.25, weights],
+        ["CE", 1, 2, 24, 6, 0.25, 0.5, weights],
+        ["CE", 2, 2, 24, 6, 0.25, 0.5, weights],
+        ["SKD", 1, 2, 24, 6, 0.25, 0.5, weights],
+        ["SKD", 2, 2, 24, 6, 0.25, 0.5, weights],
     ]
 
 
@@ -280,7 +353,7 @@ def test_tables_are_there_for_machines_and_for_people(written):
     found = {path.name for path in (written.folder / "tables").iterdir()}
     names = {path.rsplit(".", 1)[0] for path in found}
     assert found == {f"{name}.{ending}" for name in names for ending in ("csv", "md")}
-    assert {"scores", "by-question-language", "published", "leakage", "ablations"} <= names
+    assert {"scores", "by-question-language", "published", "leakage", "ablations", "kinds"} <= names
 
 
 # ------------------------------------------------------------------------------------------------ figures
@@ -316,6 +389,17 @@ def test_heat_maps_of_differences_share_one_scale(written):
     assert differences[0].get_array().data.ravel().tolist() == [0, 50, 50, 50]
     assert differences[1].get_array().data.ravel().tolist() == [25, 75, 75, 75]
     assert [mesh.get_clim() for mesh in differences] == [(-75, 75)] * 2
+
+
+def test_figures_show_the_guess_by_kind(written):
+    for name, metric in (("heatmaps", "F1"), ("heatmaps-em", "EM")):
+        assert written.drawn[f"factbook-dev-{name}"]._suptitle.get_text() == (
+            f"factbook-dev: {metric} by question and context language, mean over 2 seeds (guess by kind: 44.4)"
+        )
+    dotted = [line for line in written.drawn["factbook-zero-shot-methods"].axes[0].lines if line.get_linestyle() == ":"]
+    assert [(line.get_label(), line.get_xdata()[0]) for line in dotted] == [("guess by kind", pytest.approx(250 / 3))]
+    labels = written.drawn["factbook-dev-languages"].axes[0].get_legend_handles_labels()[1]
+    assert labels == ["zero-shot", "CE", "SKD", "guess by kind"]
 
 
 def test_written_figures_are_closed(written):
@@ -398,9 +482,16 @@ def test_the_page_s_numbers(written):
     assert "One seed says nothing" not in page
     assert "against zero-shot" in page
     assert "against CE" in page
-    assert "| reader (English) | 1 | 30 | 6 | 2.0 | 0123456789ab |" in page
+    assert "| reader (English) | 1 | 0 | 30 | 6 | 2.0 | 16.2 | 0123456789ab |" in page
     assert "| factbook-dev | de | parallel | 3 | 1 | 0 | 0 |" in page
     assert "| perfect logits (ceiling) | 66.7 | 66.7 |" in dev
+    assert "| guess by kind | 44.4 | 44.4 | 44.4 | 44.4 | 44.4 | 44.4 |" in dev
+    assert "| guess by kind | 44.4 | 44.4 |" in dev  # by language
+    assert "*Guess by kind*, the floor, knows what kind of answer is asked for" in page
+    assert "| factbook-dev | same language (XLT) | SKD | 83.3 | 80.0 | [0.0, 100.0] | 43.3 |" in page
+    # one answer of the right kind, and right, claims nothing
+    assert "| factbook-zero-shot | same language (XLT) | CE | 50.0 | 100.0 | [2.5, 100.0] | 50.0 |" in page
+    assert "On `factbook-zero-shot`, same language (XLT): no system is above chance." in page
     assert "| SKD | 75.0 | 75.0 |" in dev  # by language
     assert "By question language (all passages; Holm over the languages of a set and method): " in page
     assert "No evaluation set of this study has the questions of a published score" in page
@@ -417,8 +508,9 @@ def test_the_tables_as_files(written):
     assert set(tables) == {
         *("scores", "against-zero-shot", "against-ce", "by-language", "by-question-language", "runs"),
         *("by-question-language-against-ce", "leakage"),
-        *("published", "ablations"),
+        *("published", "ablations", "kinds"),
     }
+    pd.testing.assert_frame_equal(tables["kinds"], written.built.kinds, check_dtype=False)
     pd.testing.assert_frame_equal(tables["scores"], written.built.table, check_dtype=False)
     pd.testing.assert_frame_equal(tables["against-ce"], written.built.against_ce, check_dtype=False)
     assert len(tables["runs"]) == 5
@@ -470,6 +562,24 @@ def test_one_method(trained, results, tmp_path):
     # without a method that distils, the curve is that of the cross-entropy
     visible = [ax for ax in drawn["training-curves"].axes if ax.axison]
     assert len(visible) == (1 if trained == ["ce"] else 3)
+    plt.close("all")
+
+
+def test_where_kinds_are_not_known_nothing_is_said_of_them(results, tmp_path):
+    params = study(results)
+    params = replace(params, paths=replace(params.paths, reports=str(tmp_path)))
+    params = replace(params, data=replace(params.data, source="real"))
+    built = report.build(params)
+    drawn = report.draw(built)
+    report.write(built, drawn)
+    page = (tmp_path / "README.md").read_text(encoding="utf-8")
+    for word in ("guess", "kind", "chance", "nan"):
+        assert word not in page.lower()
+    assert report.shown_kinds(built) is None
+    assert not list((tmp_path / "tables").glob("kinds.*"))
+    assert "guess-by-kind" not in report.metrics(built)["factbook-dev"]["xlt"]
+    assert drawn["factbook-dev-heatmaps"]._suptitle.get_text().endswith("mean over 2 seeds")
+    assert not [line for line in drawn["factbook-dev-methods"].axes[0].lines if line.get_linestyle() == ":"]
     plt.close("all")
 
 

@@ -396,11 +396,16 @@ def read_kinds(params):
         DataFrame with the columns `KIND_COLUMNS`: a row per set, question, language of its passage and stated answer;
         right is 1 at the answer that is asked for, the kind of which is the question's. No rows where the kinds are
         not known: of all data but factbook.
+
+    Raises:
+        DataError: the data were made without them.
     """
     if params.data.source != "factbook":
         return pd.DataFrame(columns=KIND_COLUMNS)
-    kinds = pd.read_csv(params.data_folder / "kinds.csv", dtype=str, keep_default_na=False)
-    return kinds.astype({"right": int})
+    path = params.data_folder / "kinds.csv"
+    if not path.is_file():
+        raise DataError(f"{path} is missing: run the data stage again, which writes it")
+    return pd.read_csv(path, dtype=str, keep_default_na=False).astype({"right": int})
 
 
 def type_guess(params):

@@ -12,6 +12,7 @@ the size of the group.
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from .. import significance
 from ..data.roles import metric_of
@@ -90,7 +91,9 @@ def shares(scores, kinds, *, seed=0, resamples=2000):
     Means are over language pairs, then seeds, as in the tables of scores. The interval of the second share counts
     seeds of the training and takes ids as clusters: it is that of `significance.seed_and_id_test`, where a ratio R of
     two means is as uncertain as the mean of (right - R × of the right kind) over that of the denominator (Cochran 1977,
-    Sampling Techniques, section 6.4).
+    Sampling Techniques, section 6.4). That has no width where all are right, be they three: the interval reaches at
+    least as far as the exact one of a share of as many ids as had an answer of the right kind (Clopper and Pearson
+    1934, Biometrika 26).
 
     An answer of the right kind, and the one that is asked for, but with a word too many is not right here, though a
     guess with whole answers would be: the share errs on the side of chance.
@@ -138,8 +141,12 @@ def _shares(part, *, seed, resamples):
         resamples=resamples,
         seed=seed,
     )
-    low, high = max(0.0, ratio + effect.low / kind), min(1.0, ratio + effect.high / kind)
-    return kind, ratio, low, high, means["chance"] / kind
+    n_ids = part.loc[part["right_kind"] == 1, "id"].nunique()
+    right = ratio * n_ids
+    exact_low = stats.beta.ppf(0.025, right, n_ids - right + 1) if right > 0 else 0.0
+    exact_high = stats.beta.ppf(0.975, right + 1, n_ids - right) if right < n_ids else 1.0
+    low, high = min(exact_low, ratio + effect.low / kind), max(exact_high, ratio + effect.high / kind)
+    return kind, ratio, max(0.0, low), min(1.0, high), means["chance"] / kind
 
 
 def _of_known_kind(scores, kinds):
