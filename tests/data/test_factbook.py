@@ -620,6 +620,23 @@ def test_type_guess_is_what_counting_the_stated_facts_gives(training):
     assert factbook.type_guess_baseline(examples) == pytest.approx(sum(expected) / len(expected))
 
 
+def test_stated_answers_are_all_facts_of_each_question_s_paragraph():
+    paragraphs = factbook.generate(
+        paragraphs=2, languages=["zh"], seed=1, split="test", wordings="evaluation", questions_per_paragraph=2
+    )["zh"]
+    stated = factbook.stated_answers(paragraphs)
+    assert [row[0] for row in stated] == [
+        example.id for paragraph in paragraphs for example in paragraph.examples for _ in paragraph.facts
+    ]
+    first, size = paragraphs[0], len(paragraphs[0].facts)
+    assert [row[1:4] for row in stated[:size]] == [("zh", fact.kind, fact.answer.text) for fact in first.facts]
+    for n, example in enumerate(first.examples):
+        (right,) = [row for row in stated[n * size : (n + 1) * size] if row[4]]
+        relation = example.id.split("-")[-1]
+        kind = language_files.RELATIONS[first.entity][relation]
+        assert right == (example.id, "zh", kind, example.answers[0].text, True)
+
+
 @pytest.mark.parametrize("split", ["train", "parallel", "development", "test", "zero_shot"])
 def test_type_guess_fails(split):
     examples = factbook.examples_of(factbook.generate(paragraphs=400, languages=["en"], seed=0, split=split)["en"])

@@ -57,6 +57,7 @@ def test_the_files_of_the_generated_data(generated):
     assert set(files_below(params.data_folder)) == {
         "summary.csv",
         "leakage.csv",
+        "kinds.csv",
         "reader/train-en.json",
         "reader/curriculum-en.json",
         *(f"text/{language}.txt" for language in LANGUAGES),
@@ -218,9 +219,43 @@ def test_what_the_notebook_shows(generated):
     }
     assert overview.loc[("reader", "train", "en"), "pairs"] == 1
     guess = roles.type_guess(params)
-    english = [e for e in roles.read_evaluation(params, "factbook-dev") if e.question_lang == e.context_lang == "en"]
-    assert guess == factbook.type_guess_baseline(english)
+    assert guess == round(factbook.type_guess_baseline(roles.read_evaluation(params, "factbook-dev")), 1)
     assert 20 <= guess <= 50
+
+
+def test_kinds_are_of_the_questions_and_languages_that_are_asked(generated):
+    params, _ = generated
+    kinds = roles.read_kinds(params)
+    assert list(kinds.columns) == roles.KIND_COLUMNS
+    for name in params.data.evaluation_sets:
+        asked = {(e.id, e.context_lang): e for e in roles.read_evaluation(params, name)}
+        of_set = kinds[kinds["set"] == name]
+        assert set(zip(of_set["id"], of_set["context_lang"], strict=True)) == set(asked)
+        right = of_set[of_set["right"] == 1]
+        assert len(right) == len(asked)
+        for row in right.itertuples():
+            assert row.answer == asked[row.id, row.context_lang].answers[0].text
+        for row in of_set.itertuples():
+            assert row.answer in asked[row.id, row.context_lang].context
+        # groups are whole: at least two answers are of the kind that is asked for
+        of_kind = of_set.merge(right[["id", "context_lang", "kind"]], on=["id", "context_lang", "kind"])
+        assert of_kind.groupby(["id", "context_lang"]).size().between(2, 3).all()
+
+
+def test_fewer_questions_have_fewer_kinds(tmp_path):
+    params = study(tmp_path, evaluation_questions=1, evaluation_sets=["factbook-zero-shot"])
+    roles.prepare(params)
+    kinds = roles.read_kinds(params)
+    assert kinds.groupby("context_lang")["id"].nunique().to_dict() == dict.fromkeys(
+        (*ZERO_SHOT_XQUAD, *ZERO_SHOT_TYDIQA), 1
+    )
+    (params.data_folder / "kinds.csv").unlink()
+    with pytest.raises(DataError) as error:
+        roles.read_kinds(params)
+    assert str(error.value) == f"{params.data_folder / 'kinds.csv'} is missing: run the data stage again, which writes it"
+    real = roles.read_kinds(changed(params, data={"source": "real"}))
+    assert (len(real), list(real.columns)) == (0, roles.KIND_COLUMNS)
+    assert roles.type_guess(changed(params, data={"source": "real"})) is None
 
 
 # -------------------------------------------------------------------------------------------- whole or not at all

@@ -191,6 +191,18 @@ def test_scores_by_method():
     assert ax.get_xlabel() == "F1 (points; large: mean over seeds, small: one seed)"
 
 
+def test_scores_by_method_with_a_floor():
+    table = pd.DataFrame({"label": "SKD", "task": ["xlt", "gxlt_off_diagonal"], "seed": 1, "f1": [60.0, 40.0]})
+    ax = figures.scores_by_method(table, floor={"xlt": 41.0, "gxlt": 44.0, "gxlt_off_diagonal": 42.0})
+    lines = [line for line in ax.lines if line.get_linestyle() == ":"]
+    assert [line.get_xdata()[0] for line in lines] == [41.0, 42.0]
+    # in the colours of the tasks, and named once
+    assert [line.get_color() for line in lines] == [ax.lines[n].get_color() for n in (0, 2)]
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == [figures.TASK_NAMES["xlt"], figures.TASK_NAMES["gxlt_off_diagonal"], "guess by kind"]
+    assert not [line for line in figures.scores_by_method(table, floor={}).lines if line.get_linestyle() == ":"]
+
+
 def test_scores_by_method_unknown_task():
     table = pd.DataFrame({"label": ["SKD"], "task": ["XLT"], "seed": [0], "f1": [1.0]})
     with pytest.raises(ValueError, match=r"^unknown task 'XLT': expected xlt, gxlt_off_diagonal, gxlt$"):
