@@ -23,7 +23,7 @@ from xqa_lib import coefficients
 from xqa_lib.data.squad_format import Answer, Example
 from xqa_lib.running import files
 from xqa_lib.study.params import Features, load_params
-from xqa_lib.training import checkpoints, distillation, models, pretraining, processes, teacher_logits, trainer
+from xqa_lib.training import checkpoints, distillation, models, processes, teacher_logits, tiny_encoder, trainer
 
 PROFILE = load_params("embedded/smoke")
 METHOD = replace(
@@ -45,10 +45,8 @@ RUN = replace(
     warmup=0.1,
     dropout=0.2,
     beta2=0.99,
-    bf16=False,
 )
 FEATURES = Features(max_length=40, stride=10, max_question_length=16)
-ENCODER = replace(PROFILE.encoder, steps=14, batch_size=4, sequence_length=16, dropout=0.1, learning_rate=0.01)
 CITIES = ("Rome", "Paris", "北京", "Oslo")
 
 
@@ -66,7 +64,7 @@ def examples(count=22):
 @functools.cache
 def tokenizer():
     texts = [example.context + example.question for example in examples()]
-    return models.train_tokenizer(texts * 3, vocabulary_size=90, max_length=64)
+    return tiny_encoder.train_tokenizer(texts * 3, vocabulary_size=90, max_length=64)
 
 
 def reader(dropout=0.2):
@@ -122,25 +120,6 @@ def without_dropout(folder):
         outcome = {"weights": models.weights_hash(model), "log": log, "generations": generations}
         files.write_json(folder / "outcome.json", outcome)
     return folder
-
-
-def pretrain(folder, *, minutes=0):
-    """The same for masked-language modelling."""
-    encoder = replace(ENCODER, vocabulary_size=90, hidden_size=16, heads=2, layers=1, intermediate_size=32)
-    model = models.new_encoder(tokenizer(), replace(encoder, max_positions=64))
-    with checkpoints.kept(folder / "checkpoints", minutes=minutes, wait_s=20) as kept:
-        log = pretraining.pretrain(
-            model,
-            tokenizer(),
-            [example.context for example in examples()],
-            encoder=encoder,
-            output_dir=folder / "trainer",
-            checkpoints=lambda facts: kept.phase("pretraining", facts),
-        )
-        outcome = {"weights": models.weights_hash(model), "log": log, "generations": []}
-        with files.atomic_folder(folder / "result") as out:
-            files.write_json(out / "outcome.json", outcome)
-    return outcome
 
 
 # point -> (owner, name) of the function before whose n-th call the process is killed
@@ -225,47 +204,38 @@ def moments(count, seed):
     return [(point, rng.randint(1, few.get(point, 8))) for point in chosen[:count]]
 
 
-TRAININGS = {"self-distillation": distil, "masked-language model": pretrain}
-
-
 def survey(folder, *, count=26, timed=8, seed=1):
-    """Kill trainings and start them again; each must end as the one that was left alone.
+    """Kill the training and start it again; it must end as one that was left alone.
 
     Args:
-        count: kills of the self-distillation at `moments`; `timed`: of each training after random seconds, every other
-            one twice.
+        count: kills at `moments`; `timed`: after random seconds, every other run twice.
 
     Yields:
-        (training, where it was killed, kills, starts, seconds, survived), one per run.
+        (where it was killed, kills, starts, seconds, survived), one per run.
     """
     rng = random.Random(seed)
-    undisturbed, seconds = {}, {}
-    for name, train in TRAININGS.items():
-        begun = time.perf_counter()
-        calm = folder / name.replace(" ", "-")
-        calm.mkdir()
-        if in_process(train, calm) != 0:
-            raise RuntimeError(f"the undisturbed {name} did not finish")
-        undisturbed[name], seconds[name] = outcome(calm), time.perf_counter() - begun
-    # between the last step and the result: goes on to nothing but the result
-    ends = [("removing an old checkpoint", 30), ("writing the result", 1)]
-    plan = [("masked-language model", f"{point}, time {n}", [(point, n)]) for point, n in ends]
-    plan += [("self-distillation", f"{point}, time {n}", [(point, n)]) for point, n in moments(count, seed)]
-    for name in TRAININGS:
-        for index in range(timed):
-            after = [rng.uniform(0.02, 0.9) * seconds[name] for _ in range(1 + index % 2)]
-            plan.append((name, "after " + " and ".join(f"{value:.2f} s" for value in after), after))
-    for index, (name, where, kills) in enumerate(plan):
+    begun = time.perf_counter()
+    calm = folder / "calm"
+    calm.mkdir()
+    if in_process(distil, calm) != 0:
+        raise RuntimeError("the undisturbed training did not finish")
+    undisturbed, seconds = outcome(calm), time.perf_counter() - begun
+    # the last one is between the last step and the result: goes on to nothing but the result
+    plan = [(f"{point}, time {n}", [(point, n)]) for point, n in (*moments(count, seed), ("writing the result", 1))]
+    for index in range(timed):
+        after = [rng.uniform(0.02, 0.9) * seconds for _ in range(1 + index % 2)]
+        plan.append(("after " + " and ".join(f"{value:.2f} s" for value in after), after))
+    for index, (where, kills) in enumerate(plan):
         run = folder / f"run-{index}"
         run.mkdir()
         begun, killed, starts = time.perf_counter(), 0, 1
         for kill in kills:
             options = {"moment": kill} if isinstance(kill, tuple) else {"after": kill}
-            killed += in_process(TRAININGS[name], run, **options) == signal.SIGKILL
+            killed += in_process(distil, run, **options) == signal.SIGKILL
             starts += 1
-        finished = in_process(TRAININGS[name], run) == 0
-        survived = finished and outcome(run) == undisturbed[name]
-        yield name, where, killed, starts, time.perf_counter() - begun, survived
+        finished = in_process(distil, run) == 0
+        survived = finished and outcome(run) == undisturbed
+        yield where, killed, starts, time.perf_counter() - begun, survived
 
 
 def compare_threads():
@@ -290,17 +260,14 @@ def main():
     tokenizer()
     rows = []
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
-        print("| training | killed (SIGKILL) | kills | starts | seconds | same bits in the end |")
-        print("|---|---|---|---|---|---|")
+        print("| killed (SIGKILL) | kills | starts | seconds | same bits in the end |")
+        print("|---|---|---|---|---|")
         for row in survey(Path(folder)):
             rows.append(row)
-            name, where, killed, starts, seconds, survived = row
-            print(
-                f"| {name} | {where} | {killed} | {starts} | {seconds:.1f} | {'yes' if survived else 'NO'} |",
-                flush=True,
-            )
+            where, killed, starts, seconds, survived = row
+            print(f"| {where} | {killed} | {starts} | {seconds:.1f} | {'yes' if survived else 'NO'} |", flush=True)
     lost = sum(not row[-1] for row in rows)
-    print(f"\n{sum(row[2] for row in rows)} kills in {len(rows)} runs: {len(rows) - lost} survived, {lost} lost")
+    print(f"\n{sum(row[1] for row in rows)} kills in {len(rows)} runs: {len(rows) - lost} survived, {lost} lost")
     return 1 if lost else 0
 
 

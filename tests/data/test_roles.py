@@ -59,8 +59,6 @@ def test_the_files_of_the_generated_data(generated):
         "leakage.csv",
         "kinds.csv",
         "reader/train-en.json",
-        "reader/curriculum-en.json",
-        *(f"text/{language}.txt" for language in LANGUAGES),
         *(f"parallel/{language}.json" for language in PARALLEL),
         *(
             f"evaluation/{name}/context-{context}-question-{question}.json"
@@ -90,8 +88,6 @@ def test_the_sizes_are_those_of_the_parameters(generated):
     (reader,) = table[table["role"] == "reader"].to_dict("records")
     assert reader["paragraphs"] == params.data.train_paragraphs
     assert reader["questions"] > 4 * reader["paragraphs"]  # every fact is asked for
-    for texts in roles.read_text(params).values():
-        assert len(texts) == params.data.text_paragraphs
 
 
 def test_what_is_written_is_what_was_counted(generated):
@@ -115,7 +111,7 @@ def test_what_is_written_is_what_was_counted(generated):
     lengths = [len(context) for context in dict.fromkeys(e.context for e in thai)]
     row = table[(table["set"] == "factbook-zero-shot") & (table["context_lang"] == "th")].iloc[0]
     assert row["mean_context_length"] == round(sum(lengths) / len(lengths), 1)
-    train = roles.read_reader_training(params)[1]
+    train = roles.read_reader_training(params)
     lengths = [len(context.split()) for context in dict.fromkeys(e.context for e in train)]
     assert table["mean_context_length"].iloc[0] == round(sum(lengths) / len(lengths), 1)
 
@@ -146,19 +142,15 @@ def test_pairs_of_a_context_language_share_their_passages(generated):
 
 def test_the_reader_s_data(generated):
     params, _ = generated
-    curriculum, training = roles.read_reader_training(params)
-    assert {(e.question_lang, e.context_lang) for e in [*curriculum, *training]} == {("en", "en")}
-    assert len({e.context for e in curriculum}) == params.data.curriculum_paragraphs
-    assert max(len(e.context) for e in curriculum) < min(len(e.context) for e in training)
+    training = roles.read_reader_training(params)
+    assert {(e.question_lang, e.context_lang) for e in training} == {("en", "en")}
+    assert len({e.context for e in training}) == params.data.train_paragraphs
 
 
 def test_no_passage_is_in_two_roles(generated):
     params, _ = generated
-    curriculum, training = roles.read_reader_training(params)
     passages = {
-        "text": {line for lines in roles.read_text(params).values() for line in lines},
-        "curriculum": {e.context for e in curriculum},
-        "training": {e.context for e in training},
+        "training": {e.context for e in roles.read_reader_training(params)},
         "parallel": {e.context for examples in roles.read_parallel(params).values() for e in examples},
         **{name: {e.context for e in roles.read_evaluation(params, name)} for name in params.data.evaluation_sets},
     }
@@ -175,7 +167,7 @@ def test_no_passage_is_in_two_roles(generated):
 
 def test_the_same_parameters_give_the_same_bytes(generated, tmp_path):
     params, _ = generated
-    few = {"text_paragraphs": 2, "curriculum_paragraphs": 2, "train_paragraphs": 2, "evaluation_sets": ["factbook-dev"]}
+    few = {"train_paragraphs": 2, "evaluation_sets": ["factbook-dev"]}
     again = study(tmp_path / "again", **few)
     roles.prepare(again)
     other = study(tmp_path / "other", **few, seed=params.data.seed + 1)
@@ -187,15 +179,18 @@ def test_the_same_parameters_give_the_same_bytes(generated, tmp_path):
     assert not any(second[name] == third[name] for name in same)
 
 
-def test_without_a_curriculum_there_is_no_file(tmp_path):
-    params = study(
-        tmp_path, curriculum_paragraphs=0, text_paragraphs=1, train_paragraphs=1, evaluation_sets=["factbook-dev"]
-    )
-    roles.prepare(params)
-    assert [path.name for path in (params.data_folder / "reader").iterdir()] == ["train-en.json"]
-    curriculum, training = roles.read_reader_training(params)
-    assert curriculum == []
-    assert len({e.context for e in training}) == 1
+def test_the_study_s_texts_are_every_question_and_passage_once(generated):
+    params, _ = generated
+    texts = roles.study_texts(params)
+    examples = [
+        *roles.read_reader_training(params),
+        *(e for found in roles.read_parallel(params).values() for e in found),
+        *(e for name in params.data.evaluation_sets for e in roles.read_evaluation(params, name)),
+    ]
+    assert len(texts) == len(set(texts))
+    assert set(texts) == {text for e in examples for text in (e.question, e.context)}
+    # answers are slices of passages
+    assert {e.context_lang for e in examples} == set(LANGUAGES)
 
 
 def test_what_the_notebook_shows(generated):
@@ -252,7 +247,9 @@ def test_fewer_questions_have_fewer_kinds(tmp_path):
     (params.data_folder / "kinds.csv").unlink()
     with pytest.raises(DataError) as error:
         roles.read_kinds(params)
-    assert str(error.value) == f"{params.data_folder / 'kinds.csv'} is missing: run the data stage again, which writes it"
+    assert (
+        str(error.value) == f"{params.data_folder / 'kinds.csv'} is missing: run the data stage again, which writes it"
+    )
     real = roles.read_kinds(changed(params, data={"source": "real"}))
     assert (len(real), list(real.columns)) == (0, roles.KIND_COLUMNS)
     assert roles.type_guess(changed(params, data={"source": "real"})) is None
@@ -262,8 +259,6 @@ def test_fewer_questions_have_fewer_kinds(tmp_path):
 
 
 SMALL = {
-    "text_paragraphs": 1,
-    "curriculum_paragraphs": 1,
     "train_paragraphs": 1,
     "parallel_paragraphs": 1,
     "evaluation_sets": ["factbook-zero-shot"],
@@ -305,17 +300,33 @@ def example(example_id, context="One. Two.", language="en", question_lang=None):
 
 def test_some_examples_are_drawn_by_id():
     english = [example(str(number), f"context {number}") for number in range(100)]
-    some = roles._some(english, 10, seed=1)
+    some = roles.some(english, 10, seed=1)
     assert len(some) == 10
     assert [e.id for e in some] == sorted((e.id for e in some), key=int)  # in their order
-    assert roles._some(english, 10, seed=1) == some
-    assert roles._some(english, 10, seed=2) != some
-    assert roles._some(english, 0, seed=1) == roles._some(english, 100, seed=1) == english
-    # pairs that have the same questions keep the same ones, whatever else they have
-    german = [example(e.id, language="de") for e in english[::-1]]
-    assert {e.id for e in roles._some(german, 10, seed=1)} == {e.id for e in some}
-    more = roles._some([*english, *(example(str(n)) for n in range(100, 110))], 10, seed=1)
+    assert roles.some(english, 10, seed=1) == some
+    assert roles.some(english, 10, seed=2) != some
+    assert roles.some(english, 0, seed=1) == roles.some(english, 100, seed=1) == english
+    # whatever else there is to draw from
+    more = roles.some([*english[::-1], *(example(str(n)) for n in range(100, 110))], 10, seed=1)
     assert len({e.id for e in more} & {e.id for e in some}) >= 7
+    # a smaller draw is a part of a larger one
+    drawn = [{e.id for e in roles.some(english, most, seed=1)} for most in (1, 3, 10, 40)]
+    assert drawn[0] < drawn[1] < drawn[2] < drawn[3]
+
+
+def test_every_language_pair_draws_its_own_so_that_few_questions_are_many_ids():
+    ids = [str(number) for number in range(100)]
+    drawn = {
+        (question, context): {
+            e.id for e in roles.some([example(i, language=context, question_lang=question) for i in ids], 5, seed=1)
+        }
+        for question in PARALLEL
+        for context in PARALLEL
+    }
+    assert {len(found) for found in drawn.values()} == {5}
+    assert drawn["en", "de"] != drawn["de", "en"]
+    # 245 draws of 100: 91.9 ids expected (1 - 0.95**49), where one draw for all pairs has 5
+    assert 85 <= len(set().union(*drawn.values())) <= 99
 
 
 def test_the_first_paragraphs_keep_all_their_questions():
@@ -373,18 +384,13 @@ def test_overlap_of_training_and_evaluation_is_counted():
 
 def test_a_passage_of_an_evaluation_set_must_not_teach_the_reader(tmp_path, monkeypatch):
     params = study(tmp_path, **SMALL | {"evaluation_sets": ["factbook-dev"]})
-    text, curriculum, reader, parallel, evaluation = roles._factbook(params)
+    reader, parallel, evaluation, stated = roles._factbook(params)
     leaked = evaluation["factbook-dev"]["en", "en"][0]
     leaked = replace(leaked, id="x", context=f"  {leaked.context.upper()} ", answers=(Answer("", 0),))
-    for made in (
-        (text, curriculum, [*reader, leaked], parallel, evaluation),
-        (text, [*curriculum, leaked], reader, parallel, evaluation),
-    ):
-        monkeypatch.setattr(roles, "_factbook", lambda params, made=made: made)
-        message = refusal(params)
-        assert message.startswith(
-            "the reader's training data contain the paragraphs of 2 examples of factbook-dev, word for word or edited ("
-        )
+    monkeypatch.setattr(roles, "_factbook", lambda params: ([*reader, leaked], parallel, evaluation, stated))
+    assert refusal(params).startswith(
+        "the reader's training data contain the paragraphs of 2 examples of factbook-dev, word for word or edited ("
+    )
 
 
 def test_xquad_is_split_by_the_articles_that_are_held_out():
@@ -456,7 +462,6 @@ def test_the_sets_of_every_profile_are_known():
         data = load_params(profile).data
         assert set(data.evaluation_sets) <= set(roles.EVALUATION_SETS)
         assert set(data.reader_train) <= set(roles.READER_SETS)
-        assert set(data.text_sets) <= set(roles.TEXT_SETS)
 
 
 # -------------------------------------------------------------------------------------------- data sets from files
@@ -486,9 +491,9 @@ def small_data(tmp_path, monkeypatch):
 
 
 def small_study(tmp_path, *languages, **data):
-    data = {"evaluation_sets": ["xquad-zero-shot"], "reader_train": ["tydiqa-train-en"], "text_sets": ["xquad"]} | data
+    data = {"evaluation_sets": ["xquad-zero-shot"], "reader_train": ["tydiqa-train-en"]} | data
     data = {"evaluation_languages": []} | data
-    data = {"parallel_paragraphs": 0, "evaluation_questions": 0, "text_paragraphs": 0} | data
+    data = {"parallel_paragraphs": 0, "evaluation_questions": 0} | data
     (tmp_path / "out").mkdir()
     params = study(tmp_path / "out", "xquad/smoke", **data)
     return changed(params, sampling={"languages": list(languages)})
@@ -499,7 +504,7 @@ EVERY = {language: ["a", "b"] for language in ("en", "de", "el", "ru", "tr", "th
 
 def test_roles_from_files(small_data, tmp_path):
     small_data(EVERY)
-    params = small_study(tmp_path, "en", "de", text_sets=["xquad", "tydiqa-train-en"])
+    params = small_study(tmp_path, "en", "de")
     table = roles.prepare(params)
     assert table[["role", "set", "question_lang", "context_lang", "questions"]].values.tolist() == [
         ["reader", "train", "en", "en", 2],
@@ -507,20 +512,9 @@ def test_roles_from_files(small_data, tmp_path):
         ["parallel", "parallel", "de", "de", 2],
         *(["evaluation", "xquad-zero-shot", language, language, 2] for language in ("el", "ru", "tr", "th")),
     ]
-    assert roles.read_text(params) == {
-        "de": ["a in de.", "b in de."],
-        "en": ["a in en.", "b in en.", "t1 in en.", "t2 in en."],
-    }
+    assert [e.id for e in roles.read_reader_training(params)] == ["t1", "t2"]
     assert [e.id for e in roles.read_evaluation(params, "xquad-zero-shot")] == ["a", "b"] * 4
     assert pd.isna(roles.type_guess(params))
-
-
-def test_with_a_given_encoder_there_is_no_text_but_a_folder_that_the_next_stage_can_depend_on(small_data, tmp_path):
-    small_data(EVERY)
-    params = changed(small_study(tmp_path, "en", "de", text_sets=[]), encoder={"pretrained": "some/model"})
-    roles.prepare(params)
-    assert files_below(params.data_folder / "text") == {"README": b"No text: the encoder is some/model.\n"}
-    assert roles.read_text(params) == {}
 
 
 @pytest.mark.parametrize(
@@ -540,21 +534,6 @@ def test_with_a_given_encoder_there_is_no_text_but_a_folder_that_the_next_stage_
         ),
         (
             EVERY,
-            {"text_sets": ["wikipedia"]},
-            "unknown text set 'wikipedia': expected one of squad-dev-without-xquad, ",
-        ),
-        (
-            EVERY,
-            {"text_sets": ["squad-dev-without-xquad"]},
-            "data.text_sets names squad-dev-without-xquad, but data.reader_train does not; add it there",
-        ),
-        (
-            EVERY,
-            {"text_sets": []},
-            "no text to make an encoder from: name sets in data.text_sets, or a model in encoder.pretrained",
-        ),
-        (
-            EVERY,
             {"reader_train": []},
             "no English training data for the reader: set data.reader_train or data.train_paragraphs",
         ),
@@ -563,13 +542,6 @@ def test_with_a_given_encoder_there_is_no_text_but_a_folder_that_the_next_stage_
 def test_what_cannot_become_a_study(xquad, data, message, small_data, tmp_path):
     small_data(xquad)
     assert refusal(small_study(tmp_path, "en", "de", **data)).startswith(message)
-
-
-def test_no_evaluation_passage_is_text_to_learn_from(tmp_path):
-    params = study(tmp_path, "xquad/smoke", text_sets=["tydiqa-train-en"])
-    english = {"tydiqa-train-en": [example("1", "Seen by the test"), example("2", "New"), example("3", "  new ")]}
-    evaluation = {"dev": {("de", "en"): [example("9", "seen  by the TEST", question_lang="de")]}}
-    assert roles._contexts(params, english, {}, evaluation) == {"en": ["New"]}
 
 
 def test_languages_of_the_user_s_own_files(tmp_path, monkeypatch):
@@ -617,13 +589,12 @@ def test_languages_of_the_user_s_own_files(tmp_path, monkeypatch):
 @pytest.mark.real_data
 def test_roles_from_the_real_data(real_data_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("XQA_DATA_DIR", str(real_data_dir))
-    params = study(tmp_path, "xquad/smoke", train_paragraphs=300, text_paragraphs=0)
+    params = study(tmp_path, "xquad/smoke", train_paragraphs=300)
     table = roles.prepare(params)
 
     xquad = corpora.load("xquad", question_lang="en", context_lang="en")
     forbidden = {normalised_context(e.context) for e in xquad}
-    curriculum, reader = roles.read_reader_training(params)
-    assert curriculum == []
+    reader = roles.read_reader_training(params)
     assert len({e.context for e in reader}) == 300
     assert forbidden.isdisjoint(normalised_context(e.context) for e in reader)
     assert {e.id for e in xquad}.isdisjoint(e.id for e in reader)
@@ -644,16 +615,6 @@ def test_roles_from_the_real_data(real_data_dir, tmp_path, monkeypatch):
     trained = {e.title for e in parallel["en"]}
     others = roles.read_evaluation(params, "xquad-gxlt-other-articles")
     assert trained.isdisjoint(e.title for e in others)
-
-    evaluated = [e for name in params.data.evaluation_sets for e in roles.read_evaluation(params, name)]
-    text = roles.read_text(params)
-    assert set(text) == set(params.sampling.languages)
-    contexts = {language: {normalised_context(line) for line in lines} for language, lines in text.items()}
-    assert all(normalised_context(e.context) not in contexts.get(e.context_lang, ()) for e in evaluated)
-    # all of XQuAD is evaluated in English; the reader's passages are text
-    assert forbidden.isdisjoint(contexts["en"])
-    assert {normalised_context(e.context) for e in reader} <= contexts["en"]
-    assert all(len(lines) > 20 for lines in text.values())
 
 
 def test_parameters_are_not_changed_by_preparing(generated):

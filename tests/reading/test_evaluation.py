@@ -1,5 +1,7 @@
 """Scores, their files, their summaries worked out by hand, and the random spans that they are measured against."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -17,7 +19,7 @@ def example(example_id="a", *, answer="Prague", context="It is Prague.", questio
 
 def table(*rows, name="s"):
     """Scores of rows (id, question language, context language, em, f1)."""
-    return pd.DataFrame([(name, *row, "text") for row in rows], columns=evaluation.COLUMNS)
+    return pd.DataFrame([(name, *row, int(row[3] == 1), "text") for row in rows], columns=evaluation.COLUMNS)
 
 
 # en-en has three questions, the other pairs one each: a mean over questions would be another number
@@ -41,12 +43,31 @@ def test_scores_of_predictions():
         example("c", answer="New York City", context="New York City"),
     ]
     scores = evaluation.score(examples, ["the Prague!", "Paris", "York"], metric="squad", name="test")
-    assert list(scores.columns) == ["set", "id", "question_lang", "context_lang", "em", "f1", "prediction"]
+    assert list(scores.columns) == ["set", "id", "question_lang", "context_lang", "em", "f1", "rank", "prediction"]
     assert scores.values.tolist() == [
-        ["test", "a", "en", "en", 1.0, 1.0, "the Prague!"],
-        ["test", "b", "de", "en", 0.0, 0.0, "Paris"],
-        ["test", "c", "en", "en", 0.0, 0.5, "York"],  # precision 1, recall 1/3
+        ["test", "a", "en", "en", 1.0, 1.0, 1, "the Prague!"],
+        ["test", "b", "de", "en", 0.0, 0.0, 0, "Paris"],
+        ["test", "c", "en", "en", 0.0, 0.5, 0, "York"],  # precision 1, recall 1/3
     ]
+
+
+def test_the_rank_is_the_place_of_the_first_exact_answer():
+    predictions = {
+        ("Prague", "Prague"): 1,
+        ("It", "is Prague", "the Prague.", "Prague"): 3,
+        ("It", "is"): 0,
+        (*"abcdefghi", "Prague"): 10,  # the last place that is looked at
+        (*"abcdefghij", "Prague"): 0,
+        ("", "Prague"): 2,
+        (): 0,
+    }
+    examples = [example(str(number)) for number in range(len(predictions))]
+    scores = evaluation.score(examples, [list(texts) for texts in predictions], metric="squad", name="test")
+    assert scores["rank"].tolist() == list(predictions.values())
+    # all else is of the best answer alone
+    assert scores["prediction"].tolist() == [next(iter(texts), "") for texts in predictions]
+    assert scores["em"].tolist() == [1.0, *[0.0] * 6]
+    assert scores["f1"].tolist() == [1.0, *[0.0] * 6]
 
 
 def test_the_mlqa_metric_is_that_of_the_context_language():
@@ -84,12 +105,17 @@ def test_reading_and_scoring_several_sets(monkeypatch):
     scores = evaluation.evaluate_reader(
         "model", "tokenizer", sets, features=settings.features, evaluation=settings.evaluation
     )
-    assert scores[["set", "id", "em", "prediction"]].values.tolist() == [
-        ["dev", "a", 1.0, "Prague"],
-        ["dev", "b", 0.0, ""],
-        ["test", "a", 1.0, "Prague"],
+    assert scores[["set", "id", "em", "rank", "prediction"]].values.tolist() == [
+        ["dev", "a", 1.0, 1, "Prague"],
+        ["dev", "b", 0.0, 0, ""],
+        ["test", "a", 1.0, 1, "Prague"],
     ]
     assert scores.index.tolist() == [0, 1, 2]
+    few = replace(settings.evaluation, n_best=3)
+    evaluation.evaluate_reader("model", "tokenizer", sets, features=settings.features, evaluation=few, bf16=True)
+    # never fewer than the rank looks through
+    assert [(options["n_best"], options["bf16"]) for *_, options in asked[2:]] == [(10, True)] * 2
+    del asked[2:]
     options = {"features": settings.features, "batch_size": 64, "n_best": 20, "max_answer_tokens": 30, "bf16": False}
     assert asked == [
         ("model", "tokenizer", ["a", "b"], options | {"progress": "dev"}),
@@ -123,7 +149,7 @@ TEXTS = [
 
 def test_scores_read_back_as_they_were_written(tmp_path):
     rows = [
-        ("factbook-test", "NA" if i == 0 else f"{i:04}", "en", "ar", float(i % 2), 2 * i / (i + 7), text)
+        ("factbook-test", "NA" if i == 0 else f"{i:04}", "en", "ar", float(i % 2), 2 * i / (i + 7), i % 11, text)
         for i, text in enumerate(TEXTS)
     ]
     scores = pd.DataFrame(rows, columns=evaluation.COLUMNS)
@@ -132,9 +158,10 @@ def test_scores_read_back_as_they_were_written(tmp_path):
     back = evaluation.read_scores(file)
     assert back.values.tolist() == scores.values.tolist()  # every text, id and float, to the last bit
     assert back["em"].dtype == back["f1"].dtype == float
+    assert back["rank"].dtype == int
     assert [path.name for path in file.parent.iterdir()] == ["scores.csv"]
     assert file.read_bytes().startswith(
-        b"set,id,question_lang,context_lang,em,f1,prediction\nfactbook-test,NA,en,ar,0.0"
+        b"set,id,question_lang,context_lang,em,f1,rank,prediction\nfactbook-test,NA,en,ar,0.0"
     )
 
 
@@ -145,7 +172,7 @@ def test_writing_the_same_scores_again_gives_the_same_bytes(tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
-HEAD = "set,id,question_lang,context_lang,em,f1,prediction\n"
+HEAD = "set,id,question_lang,context_lang,em,f1,rank,prediction\n"
 
 
 @pytest.mark.parametrize(
@@ -153,11 +180,15 @@ HEAD = "set,id,question_lang,context_lang,em,f1,prediction\n"
     [
         (
             "set,id,em,f1\ns,a,1.0,1.0\n",
-            "expected the columns set, id, question_lang, context_lang, em, f1, prediction, found set, id, em, f1",
+            "expected the columns set, id, question_lang, context_lang, em, f1, rank, prediction, found set, id, em, ",
         ),
         ("", "not a table of scores: No columns to parse from file; run the evaluation stage again"),
-        (HEAD + "s,a,en,en,right,1.0,x\n", "em and f1 must be numbers: could not convert string to float: 'right'"),
-        (HEAD + "s,a,en,en,1.0,,x\n", "em and f1 must be numbers: could not convert string to float: ''"),
+        (
+            HEAD + "s,a,en,en,right,1.0,1,x\n",
+            "em, f1 and rank must be numbers: could not convert string to float: '",
+        ),
+        (HEAD + "s,a,en,en,1.0,,1,x\n", "em, f1 and rank must be numbers: could not convert string to float: ''"),
+        (HEAD + "s,a,en,en,1.0,1.0,first,x\n", "em, f1 and rank must be numbers: invalid literal for int() with base"),
     ],
 )
 def test_files_that_are_no_scores(content, message, tmp_path):

@@ -210,6 +210,30 @@ def test_comparisons_and_their_correction(results):
     assert (skd["p"] < 0.05) == (skd["low"] > 0)
 
 
+def test_students_without_labels_are_compared_with_the_one_zero_shot_reader(tmp_path):
+    params = study(tmp_path, groups=["teacher"], experiments=["label-free"])
+
+    def f1_of(setting, seed, n, question, context):
+        if setting is None:
+            return 0.25
+        return 0.75 if setting.method.alpha_ce else 0.5 + (n % 2) / 4 if setting.generations == 1 else 0.25
+
+    write_results(params, f1_of)
+    tests = experiments_section.build(params).tests
+    assert set(tests["experiment"]) == {"label-free"}
+    assert set(tests["against"]) == {"zero-shot"}
+    found = tests.set_index("value")
+    assert found["difference"].to_dict() == pytest.approx(
+        {"labels": 50.0, "renewed teacher": 0.0, "fixed teacher": 37.5}
+    )
+    # a run of its own for each of two seeds, against the one reader that both have begun as
+    assert set(found["seeds"]) == {2}
+    assert found.loc["fixed teacher", "low"] > 0
+    assert found["p_holm"].to_dict() == pytest.approx(
+        dict(zip(found.index, significance.holm(found["p"].tolist()), strict=True))
+    )
+
+
 def test_what_wrong_answers_cost_is_compared_from_end_to_end(tmp_path):
     params = study(tmp_path, label_noise=[0.2, 0.4], few_ids=[0, 1])
 

@@ -227,7 +227,9 @@ def test_deviations_are_over_seeds(written):
 def test_scores_by_language(written):
     by_language = written.built.by_language
     assert set(by_language["system"]) == {"zero-shot", "ce", "skd", "guess-by-kind", "ceiling"}
-    assert row_of(by_language, set="factbook-dev", language="de", system="guess-by-kind")["f1"] == pytest.approx(400 / 9)
+    assert row_of(by_language, set="factbook-dev", language="de", system="guess-by-kind")["f1"] == pytest.approx(
+        400 / 9
+    )
     assert row_of(by_language, set="factbook-dev", language="de", system="ceiling")["f1"] == pytest.approx(200 / 3)
     assert row_of(by_language, set="factbook-dev", language="en", system="zero-shot")["f1"] == 50
     assert row_of(by_language, set="factbook-dev", language="de", system="zero-shot")["f1"] == 0

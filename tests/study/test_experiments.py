@@ -126,7 +126,7 @@ def test_a_setting_is_trained_in_one_group_only(study):
 
 
 def test_a_group_trains_what_an_earlier_one_does_not():
-    params = load_params("embedded")
+    params = load_params("embedded/smoke")
     later = replace(params, sweeps=replace(params.sweeps, groups=["data"]))
     assert reference(params).key in assigned(params, "objective")
     assert reference(params).key not in assigned(params, "data")
@@ -173,6 +173,68 @@ def test_what_may_be_chosen_on_the_development_set():
     assert list(experiments.selectable(only)) == ["ce"]
 
 
+def test_experiments_by_name():
+    named = replace(PARAMS, sweeps=replace(PARAMS.sweeps, experiments=["ntl", "label-free"]))
+    # in the order of the report, not in that of the parameter
+    assert list(all_experiments(named)) == ["label-free", "ntl"]
+    assert assigned(named, "objective") == {}
+    assert set(assigned(named, "teacher")) == {p.setting.key for p in all_experiments(named)["label-free"].points}
+    # what experiments share is trained in the first group that names it
+    assert set(assigned(named, "data")) | set(assigned(named, "teacher")) == {
+        p.setting.key for e in all_experiments(named).values() for p in e.points
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["ntl", "colour"], r"^sweeps.experiments: unknown \['colour'\], expected some of methods, temperature, "),
+        (
+            ["ntl", "temperature"],
+            r"^sweeps.experiments names temperature, whose group objective is not among sweeps.groups \(teacher, "
+            r"data\); add the group, or take the experiment out$",
+        ),
+    ],
+)
+def test_experiments_that_cannot_be_run(names, message):
+    sweeps = replace(PARAMS.sweeps, groups=["teacher", "data"], experiments=names)
+    with pytest.raises(DataError, match=message):
+        all_experiments(replace(PARAMS, sweeps=sweeps))
+
+
+def test_a_student_without_labels_is_compared_with_the_reader_it_began_as():
+    experiment = all_experiments(PARAMS)["label-free"]
+    labels, renewed, fixed = experiment.points
+    assert labels.setting == reference(PARAMS, "ce")
+    for point, generations in ((renewed, 3), (fixed, 1)):
+        assert point.setting.view == "parallel"
+        assert point.setting.generations == generations
+        # no term of the loss reads a label: neither cross-entropy nor a coefficient that looks for the truth
+        assert (point.setting.method.alpha_ce, point.setting.method.coefficient) == (0.0, "constant")
+        with pytest.raises(DataError, match="label_noise changes nothing where the loss reads no label"):
+            replace(point.setting, label_noise=0.5)
+    assert [experiment.baseline(point) for point in experiment.points] == [("zero-shot", "zero-shot")] * 3
+    # it differs from the reference in more than may be chosen on the development set
+    assert not {renewed.setting.key, fixed.setting.key} & {
+        k for found in experiments.selectable(PARAMS).values() for k in found
+    }
+
+
+def test_what_a_point_is_compared_with():
+    found = all_experiments(PARAMS)
+    # the first point of all, the first of its series, the first series at its value
+    first, second, third = found["methods"].points
+    assert found["methods"].baseline(first) is None
+    assert [found["methods"].baseline(p) for p in (second, third)] == [(first.setting.key, "CE: as in the study")] * 2
+    with_ce, without = found["no-ce"].points[:2]
+    assert found["no-ce"].baseline(with_ce) is None
+    assert found["no-ce"].baseline(without) == (with_ce.setting.key, f"{SKD.label}: CE + KL")
+    by_value = {(p.series, p.value): p for p in found["ntl"].points}
+    ce, skd = by_value[CE.label, 2], by_value[SKD.label, 2]
+    assert found["ntl"].baseline(ce) is None
+    assert found["ntl"].baseline(skd) == (ce.setting.key, "CE: 2")
+
+
 def test_weighting_the_other_way_is_an_option_of_each_coefficient():
     params = replace(PARAMS, sweeps=replace(PARAMS.sweeps, weighted_otherwise=["average_precision_at_k"]))
     assert [(p.series, p.value) for p in all_experiments(params)["coefficient"].points] == [
@@ -209,7 +271,7 @@ def test_students_of_the_study_are_recognised():
 
 
 def test_the_plan_counts_examples():
-    params = load_params("embedded")
+    params = load_params("embedded/smoke")
     params = replace(params, sweeps=replace(params.sweeps, parallel_ids=10, reference_ntl=1))
     table = plan(params).set_index("experiment")
     # three methods, ten ids, four pairs each

@@ -122,6 +122,7 @@ def test_the_settings_that_the_paper_states():
         "google-bert/bert-base-multilingual-cased",
         ["squad-train"],
     )
+    assert paper.encoder.frozen is False
     assert (paper.reader.epochs, paper.reader.batch_size, paper.reader.learning_rate) == (2, 6, 3e-5)
     training = paper.distillation
     assert (training.epochs, training.batch_size, training.accumulation, training.learning_rate, training.warmup) == (
@@ -136,6 +137,19 @@ def test_the_settings_that_the_paper_states():
         *("windowed_reciprocal_rank", 10, 5),
         "batch",
     )
+
+
+def test_the_default_study_is_float32_everywhere_so_that_machines_can_be_compared():
+    assert load_params("embedded").precision == "float32"
+    assert load_params("paper").precision == load_params("xquad").precision == "auto"
+    # and at the size of tests, too
+    assert {load_params(f"{profile}/smoke").precision for profile in PROFILES} == {"float32"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_the_smoke_size_begins_with_a_tiny_encoder_and_lets_every_reader_pass(profile):
+    smoke = load_params(f"{profile}/smoke")
+    assert (smoke.encoder.pretrained, smoke.gate) == ("tiny", 0.0)
 
 
 def test_parameters_cannot_be_changed_in_place():
@@ -265,6 +279,7 @@ FACTS = [
     ("threads", -1, "threads: expected >= 0, found -1"),
     ("seeds", [-1], "seeds[0]: expected >= 0, found -1"),
     ("data.seed", 2**32, "data.seed: expected < 4294967296, found 4294967296"),
+    ("precision", "bf16", "precision: expected 'float32', 'bfloat16' or 'auto', found 'bf16'"),
     ("gate", 101.0, "gate: expected <= 100, found 101.0"),
     ("data.evaluation_sets", [], "data.evaluation_sets: expected at least 1, found 0 entries"),
     ("seeds", [1, 2, 1], "seeds: expected distinct entries, found [1, 2, 1]"),
@@ -308,6 +323,7 @@ def test_one_wrong_parameter(place, value, message, refusal):
     [
         ("sampling.pivot", None),
         ("reader.dropout", None),
+        ("encoder.layers", 6),
         ("methods.skd.alpha_ce", 0.0),  # "no CE"
         ("reader.learning_rate", 1),  # a whole number is a float, too
         ("reader.learning_rate", "3e-5"),  # YAML writes this text as it writes the number

@@ -7,16 +7,17 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 
 from xqa_lib import sampling
 from xqa_lib.data import roles
 from xqa_lib.data.squad_format import Answer, Example
 from xqa_lib.errors import DataError
-from xqa_lib.languages import LANGUAGES, PARALLEL
+from xqa_lib.languages import PARALLEL
 from xqa_lib.reading import evaluation
 from xqa_lib.study import layout, on_demand, run_results, samples, stages, sweeps
 from xqa_lib.study.params import ROOT, load_params
-from xqa_lib.training import models
+from xqa_lib.training import compute, dataset, models, numerics, packaged_encoder
 
 SMOKE = load_params("embedded/smoke")
 
@@ -139,12 +140,12 @@ def test_a_student_is_trained_on_its_sample(tmp_path, monkeypatch):
     stages.train_student(params, "skd-map", 2)
     ((arguments, options),) = calls
     assert arguments == (params, tmp_path / "runs/students/skd-map/seed-2")
-    ((name, examples, optimisation),) = options.pop("phases")
-    assert (name, optimisation) == ("training", params.distillation)
+    examples = options.pop("examples")
     assert examples == samples.sampled_examples(parallel, table, params.methods["skd-map"].ntl)
     assert {e.id for e in examples} == {"b", "a", "NA", "007", "1.0"}
     assert options == {
         "source": tmp_path / "runs/reader",
+        "optimisation": params.distillation,
         "method": params.methods["skd-map"],
         "generations": 3,
         "seed": 2,
@@ -160,15 +161,12 @@ def test_a_student_is_trained_on_its_sample(tmp_path, monkeypatch):
 TINY = changed(
     SMOKE,
     data={
-        "text_paragraphs": 22,
-        "curriculum_paragraphs": 6,
         "train_paragraphs": 6,
         "parallel_paragraphs": 3,
         "evaluation_paragraphs": 1,
         "evaluation_questions": 1,
         "evaluation_sets": ["factbook-dev", "factbook-zero-shot"],
     },
-    encoder={"steps": 3, "vocabulary_size": 800, "hidden_size": 16, "intermediate_size": 16},
     seeds=[1],
 )
 TINY = replace(TINY, methods={name: replace(method, ntl=1) for name, method in TINY.methods.items()})
@@ -176,7 +174,7 @@ TINY = replace(TINY, methods={name: replace(method, ntl=1) for name, method in T
 
 def run_all(params):
     stages.prepare_data(params)
-    stages.train_encoder(params)
+    stages.make_encoder(params)
     stages.train_reader(params)
     stages.sample(params, 1)
     stages.train_student(params, "skd", 1)
@@ -204,8 +202,8 @@ def test_the_same_seed_gives_the_same_weights_and_scores(study, tmp_path):
             for name in ("started", "minutes", "inputs"):
                 del record[name]
         assert first == second
-        log = [(folder(params) / "training_log.csv").read_bytes() for params in (study, again)]
-        if folder is not layout.encoder_folder:  # whose log has the time that it took
+        if folder is not layout.encoder_folder:
+            log = [(folder(params) / "training_log.csv").read_bytes() for params in (study, again)]
             assert log[0] == log[1]
     scores = [layout.scores_file(params, "skd-seed-1").read_bytes() for params in (study, again)]
     assert scores[0] == scores[1]
@@ -217,12 +215,11 @@ def test_stages_leave_their_results_and_nothing_else(study):
     }
     # features, for other runs with the same data: no result, and of no stage
     features = {path for path in found if path.startswith("features")}
-    folders = (layout.reader_folder(study), layout.student_folder(study, "skd", 1))
-    phases = [record_of(folder)["phases"] for folder in folders]
-    assert len(features) == 1 + sum(map(len, phases))
+    assert len(features) == 3  # the folder; of the reader's and of the student's examples
     found -= features
-    weights = {"model.safetensors", "training_log.csv"}
     assert found == {
+        *("encoder/model.safetensors", "reader/model.safetensors", "reader/training_log.csv"),
+        *("students/skd/seed-1/model.safetensors", "students/skd/seed-1/training_log.csv"),
         "encoder",
         "reader",
         "sampled",
@@ -232,43 +229,89 @@ def test_stages_leave_their_results_and_nothing_else(study):
         "students/skd/seed-1",
         "scores",
         "scores/skd-seed-1.csv",
-        *(f"{folder}/{name}" for folder in ("encoder", "reader", "students/skd/seed-1") for name in weights),
     }
 
 
 def test_the_encoder_s_record(study):
     folder = layout.encoder_folder(study)
     record = record_of(folder)
-    facts = record["facts"]
     assert record["encoder"] == dataclasses.asdict(study.encoder)
-    assert facts["texts"] == len(LANGUAGES) * (22 - 20)  # the last 20 of each language are held out
-    assert facts["vocabulary"] <= 800
-    assert 0 <= facts["held_out_accuracy"] <= 1
     model, tokenizer = models.load_reader(folder, seed=0)
-    assert len(tokenizer) == facts["vocabulary"]
-    assert model.config.hidden_size == 16
-    log = pd.read_csv(folder / "training_log.csv")
-    assert log["step"].tolist() == [1, 2, 3]
-    assert log["loss"].between(0, 20).all()
+    weights = models.weights_hash(model.base_model)
+    assert record["facts"] == {"pretrained": "tiny", "pieces": len(tokenizer), "layers": 2, "weights": weights}
+    # no text of the study is cut into unknown pieces
+    texts = roles.study_texts(study)
+    assert not any(tokenizer.unk_token_id in ids for ids in tokenizer(texts)["input_ids"])
+    assert model.config.max_position_embeddings == study.features.max_length
 
 
-def test_the_reader_reads_the_curriculum_first(study):
+def real_tokens(params, folder, examples, epochs):
+    _, tokenizer = models.load_reader(folder)
+    return epochs * sum(dataset.training_features(tokenizer, examples, params.features)["length"])
+
+
+def test_the_reader_s_record_and_log(study):
     folder = layout.reader_folder(study)
     log = pd.read_csv(folder / "training_log.csv")
-    assert log["phase"].drop_duplicates().tolist() == ["curriculum", "training"]
     assert log["step"].tolist() == list(range(1, len(log) + 1))
     assert set(log["generation"]) == {1}
     assert run_results.loss_terms(log) == ["ce"]
     record = record_of(folder)
-    curriculum, training = roles.read_reader_training(study)
-    assert {name: phase["examples"] for name, phase in record["phases"].items()} == {
-        "curriculum": len(curriculum),
-        "training": len(training),
-    }
-    assert record["phases"]["training"] == {"examples": len(training), **dataclasses.asdict(study.reader)}
-    assert record["seed"] == study.reader.seed
-    assert record["start_weights"] != record["weights"] == models.weights_hash(models.load_reader(folder)[0])
-    assert sorted(record["inputs"]) == ["curriculum-en.json", "train-en.json"]
+    training = roles.read_reader_training(study)
+    assert record["examples"] == len(training)
+    assert record["optimisation"] == dataclasses.asdict(study.reader)
+    assert (record["seed"], record["precision"], record["frozen"]) == (study.reader.seed, "float32", True)
+    model, _ = models.load_reader(folder)
+    assert record["start_weights"] != record["weights"] == models.weights_hash(model)
+    assert sorted(record["inputs"]) == ["train-en.json"]
+    tokens = real_tokens(study, folder, training, study.reader.epochs)
+    assert log["tokens"].iloc[-1] == tokens
+    # forwards and backwards: 6 FLOP a token and weight; TFLOP with four digits after the point
+    assert record["tflop"] == round(6 * compute.layer_weights(model) * tokens / 1e12, 4)
+    # the encoder's word embeddings, to the last bit
+    encoder, _ = models.load_reader(layout.encoder_folder(study), seed=0)
+    assert torch.equal(encoder.get_input_embeddings().weight, model.get_input_embeddings().weight)
+
+
+def test_what_students_and_their_reading_cost(study, monkeypatch):
+    costs = []
+    original = compute.tflop
+    monkeypatch.setattr(compute, "tflop", lambda *a: (costs.append(original(*a)), 1e4 * costs[-1])[1])
+    folder = layout.student_folder(study, "skd", 1)
+    before = record_of(folder)
+    stages.train_student(study, "skd", 1)
+    model, _ = models.load_reader(folder)
+    table = pd.read_csv(layout.sampled_file(study, 1), dtype={"id": str})
+    examples = samples.sampled_examples(roles.read_parallel(study), table, 1)
+    tokens = real_tokens(study, folder, examples, study.distillation.epochs)
+    # the teacher reads, too
+    assert costs == [8 * compute.layer_weights(model) * tokens / 1e12]
+    record = record_of(folder)
+    assert record["tflop"] == round(1e4 * costs[0], 4) > 0
+    assert (record["weights"], record["examples"], record["precision"]) == (before["weights"], len(examples), "float32")
+    stages.evaluate_system(study, "skd", 1)
+    asked = [e for name in study.data.evaluation_sets for e in roles.read_evaluation(study, name)]
+    record = json.loads(layout.scores_record(study, "skd-seed-1").read_text(encoding="utf-8"))
+    assert record["tflop"] == round(1e4 * costs[1], 4)
+    # every question was read once, in windows of the same lengths as in a training
+    assert costs[1] == 2 * compute.layer_weights(model) * real_tokens(study, folder, asked, 1) / 1e12
+    assert list(record["inputs"]) == ["run.json"]
+
+
+def test_the_english_score_is_that_of_the_reader_on_english_questions(study):
+    scores = stages.evaluate_system(study, layout.ZERO_SHOT, None)
+    english = scores[(scores["set"] == "factbook-dev") & (scores["question_lang"] == "en")]
+    english = english[english["context_lang"] == "en"]
+    assert len(english) == study.data.evaluation_questions
+    assert stages.english_score(study) == pytest.approx(100 * english["f1"].mean())
+    layout.scores_file(study, layout.ZERO_SHOT).unlink()
+
+
+def test_a_development_set_without_english_has_no_english_score(tmp_path):
+    params = changed(in_folder(TINY, tmp_path), data={"evaluation_sets": ["factbook-zero-shot"]})
+    stages.prepare_data(params)
+    with pytest.raises(DataError, match=r"^factbook-zero-shot has no English questions, by which to see whether the "):
+        stages.english_score(params)
 
 
 def test_the_student_starts_as_the_reader_and_is_its_own_teacher(study):
@@ -292,7 +335,7 @@ def test_the_student_starts_as_the_reader_and_is_its_own_teacher(study):
 def test_the_student_s_log(study):
     log = pd.read_csv(layout.student_folder(study, "skd", 1) / "training_log.csv")
     examples = 3 * 2 * 4  # paragraphs, questions, pairs at ntl 1
-    assert record_of(layout.student_folder(study, "skd", 1))["phases"]["training"]["examples"] == examples
+    assert record_of(layout.student_folder(study, "skd", 1))["examples"] == examples
     assert log["step"].tolist() == list(range(1, len(log) + 1))
     assert len(set(log.groupby("generation").size())) == 1
     assert log["generation"].is_monotonic_increasing
@@ -365,7 +408,7 @@ def test_the_zero_shot_system_is_the_reader(study, monkeypatch):
         asked.append(
             (models.weights_hash(model), {name: (metric, len(found)) for name, (metric, found) in sets.items()})
         )
-        return pd.DataFrame([("s", "a", "en", "en", 1.0, 1.0, "x")], columns=evaluation.COLUMNS)
+        return pd.DataFrame([("s", "a", "en", "en", 1.0, 1.0, 1, "x")], columns=evaluation.COLUMNS)
 
     monkeypatch.setattr(evaluation, "evaluate_reader", evaluate)
     stages.evaluate_system(study, layout.ZERO_SHOT, 1)
@@ -424,40 +467,109 @@ def test_a_student_of_two_processes_is_that_of_one(study, tmp_path, monkeypatch)
     for name in ("loss", "ce", "kl", "coefficient"):
         assert two[name].tolist() == pytest.approx(one[name].tolist(), abs=1e-5), name
     record = record_of(layout.student_folder(params, "skd", 1))
-    assert record["phases"]["training"]["learning_rate"] == 5e-5
+    assert record["optimisation"]["learning_rate"] == 5e-5
 
 
 # ------------------------------------------------------------------------------------------------ the encoder
 
 
-def test_a_given_encoder_is_noted_and_not_trained(tmp_path):
-    params = changed(in_folder(SMOKE, tmp_path), encoder={"pretrained": "some/model"})
-    log, facts = stages.train_encoder(params)
-    assert len(log) == 0
-    assert facts == {"pretrained": "some/model"}
+@pytest.mark.parametrize("given", ["some/model", "models/mine"])
+def test_a_hub_name_or_a_folder_is_taken_as_it_is(given, tmp_path, monkeypatch):
+    params = changed(in_folder(SMOKE, tmp_path), encoder={"pretrained": given, "vocabulary": "all"})
+    assert stages.make_encoder(params) == {"pretrained": given}
     assert [path.name for path in layout.encoder_folder(params).iterdir()] == ["run.json"]
-    assert record_of(layout.encoder_folder(params)) == facts
-
-
-def test_a_reader_starts_from_the_given_encoder(tmp_path, monkeypatch):
+    assert record_of(layout.encoder_folder(params)) == {"pretrained": given}
     calls = []
     monkeypatch.setattr(stages, "_train", lambda *arguments, **options: calls.append(options))
-    monkeypatch.setattr(roles, "read_reader_training", lambda params: ([], ["training"]))
-    given = changed(in_folder(SMOKE, tmp_path), encoder={"pretrained": "some/model"})
-    stages.train_reader(given)
+    monkeypatch.setattr(roles, "read_reader_training", lambda params: ["training"])
+    stages.train_reader(params)
     stages.train_reader(in_folder(SMOKE, tmp_path))
-    assert [call["source"] for call in calls] == ["some/model", tmp_path / "runs/encoder"]
-    assert [call["phases"] for call in calls] == [[("training", ["training"], SMOKE.reader)]] * 2
+    assert [call["source"] for call in calls] == [given, tmp_path / "runs/encoder"]
+    assert [call["examples"] for call in calls] == [["training"]] * 2
+    assert [call["optimisation"] for call in calls] == [SMOKE.reader] * 2
     assert calls[0]["method"].coefficient is None
 
 
-def test_an_encoder_needs_text(tmp_path):
-    params = in_folder(SMOKE, tmp_path)
+def test_the_packaged_encoder_is_cut_to_its_first_layers_and_the_study_s_vocabulary(tmp_path, monkeypatch):
+    texts = ["Where was Anna born?", "Anna was born in Rome.", "安娜出生在罗马。"]
+    monkeypatch.setattr(roles, "study_texts", lambda params: texts)
+    params = changed(in_folder(SMOKE, tmp_path), encoder={"pretrained": "packaged", "layers": 1})
+    facts = stages.make_encoder(params)
+    assert stages.encoder_source(params) == layout.encoder_folder(params)
+    model, tokenizer = models.load_reader(layout.encoder_folder(params), seed=0)
+    assert model.config.num_hidden_layers == facts["layers"] == 1
+    assert 1000 < len(tokenizer) == facts["pieces"] < packaged_encoder.PIECES / 10  # single characters, for the most
+    assert {"▁Anna", "▁born", "罗", "马"} <= set(tokenizer.get_vocab())
+    assert facts["weights"] == models.weights_hash(model.base_model)
+    record = record_of(layout.encoder_folder(params))
+    assert (record["facts"], record["encoder"]["layers"]) == (facts, 1)
+
+
+def test_an_encoder_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def broken(*arguments, **options):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(models, "load_reader", broken)
+    monkeypatch.setattr(roles, "study_texts", lambda params: ["one text"])
+    with pytest.raises(RuntimeError, match="out of memory"):
+        stages.make_encoder(in_folder(SMOKE, tmp_path))
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------ precision
+
+
+def with_precision(folder, precision, *, begun=None):
+    """Parameters of a study that wants this precision, and whose reader was trained in `begun`."""
+    params = changed(in_folder(SMOKE, folder), precision=precision)
+    if begun:
+        layout.reader_folder(params).mkdir(parents=True, exist_ok=True)
+        (layout.reader_folder(params) / "run.json").write_text(json.dumps({"precision": begun}), encoding="utf-8")
+    return params
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_the_reader_s_training_chooses_the_precision(native, tmp_path, monkeypatch):
+    monkeypatch.setattr(numerics, "native_bfloat16", lambda: native)
+    chosen = {p: stages.bf16(with_precision(tmp_path, p)) for p in ("float32", "bfloat16", "auto")}
+    assert chosen == {"float32": False, "bfloat16": True, "auto": native}
+    # a reader that is trained again chooses again, whatever the one before it had
+    for begun in ("float32", "bfloat16"):
+        assert stages.bf16(with_precision(tmp_path, "auto", begun=begun), first=True) is native
+        assert stages.bf16(with_precision(tmp_path, "float32", begun=begun), first=True) is False
+
+
+def test_all_that_follows_has_the_reader_s_precision(tmp_path, monkeypatch):
+    monkeypatch.setattr(numerics, "native_bfloat16", lambda: True)
+    assert stages.bf16(with_precision(tmp_path, "auto", begun="float32")) is False
+    assert stages.bf16(with_precision(tmp_path, "auto", begun="bfloat16")) is True
+    monkeypatch.setattr(numerics, "native_bfloat16", lambda: False)
+    assert stages.bf16(with_precision(tmp_path, "auto", begun="float32")) is False
+    # who asks for it by name gets it, slow or not
+    assert stages.bf16(with_precision(tmp_path, "bfloat16", begun="bfloat16")) is True
     with pytest.raises(DataError) as error:
-        stages.train_encoder(params)
+        stages.bf16(with_precision(tmp_path, "auto", begun="bfloat16"))
     assert str(error.value) == (
-        f"{tmp_path / 'data' / 'text'}: no text to make an encoder from; run the data stage again"
+        "the reader was trained in bfloat16, which this machine lacks in hardware: go on where it was trained, set "
+        "precision to bfloat16 (slow here), or train the reader again"
     )
+
+
+@pytest.mark.parametrize(("begun", "wanted"), [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_a_study_is_not_continued_in_another_precision(begun, wanted, tmp_path, monkeypatch):
+    monkeypatch.setattr(numerics, "native_bfloat16", lambda: True)
+    params = with_precision(tmp_path, wanted, begun=begun)
+    message = (
+        f"the reader was trained in {begun}, precision is {wanted}: a study is not continued in another precision; set "
+        f"precision to {begun}, or train the reader again"
+    )
+    monkeypatch.setattr(roles, "read_parallel", lambda params: parallel_examples())
+    stages.sample(params, 1)
+    for go_on in (lambda: stages.bf16(params), lambda: stages.train_student(params, "ce", 1)):
+        with pytest.raises(DataError) as error:
+            go_on()
+        assert str(error.value) == message
+    assert not layout.student_folder(params, "ce", 1).exists()
 
 
 # ------------------------------------------------------------------------------------------------ results on demand
@@ -525,7 +637,7 @@ def made(monkeypatch):
 
     results = {
         "prepare_data": lambda params: params.data_folder,
-        "train_encoder": layout.encoder_folder,
+        "make_encoder": layout.encoder_folder,
         "train_reader": layout.reader_folder,
         "sample": layout.sampled_file,
         "train_student": layout.student_folder,
@@ -542,7 +654,7 @@ def test_a_smoke_study_is_made_on_demand_once(made, tmp_path):
     on_demand.require(params, "scores", method="skd", seed=2)
     assert made == [
         "prepare_data",
-        "train_encoder",
+        "make_encoder",
         "train_reader",
         "sample-2",
         "train_student-skd-2",

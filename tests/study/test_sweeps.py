@@ -14,10 +14,11 @@ from tests.training.test_distillation import TOKENIZER, tiny_model
 from xqa_lib.data import corpora, roles
 from xqa_lib.errors import DataError
 from xqa_lib.languages import PARALLEL
+from xqa_lib.reading import evaluation
 from xqa_lib.study import experiments, layout, run_results, samples, stages, sweeps
 from xqa_lib.study.experiments import Setting, all_experiments
 from xqa_lib.study.params import load_params
-from xqa_lib.training import models
+from xqa_lib.training import compute, models
 
 PARAMS = load_params("embedded/smoke")
 PARAMS = replace(PARAMS, features=replace(PARAMS.features, max_length=64))  # as long as the tiny model's
@@ -112,16 +113,22 @@ def test_every_pair_draws_questions_of_its_own(monkeypatch):
     found = {}
     for most in (0, 3, 5):
         params = replace(PARAMS, sweeps=replace(PARAMS.sweeps, evaluation_questions=most))
-        questions = sweeps.sample_questions(params, TOKENIZER, "mlqa-dev")
-        found[most] = [(e.question_lang, e.context_lang, e.id) for e in questions.examples]
-        assert len(questions.windows) >= len(found[most])
-        assert questions.metric == "mlqa"
+        questions = sweeps.sample_questions(params, "mlqa-dev")
+        found[most] = [(e.question_lang, e.context_lang, e.id) for e in questions]
     assert len(found[0]) == 49 * 20
     counts = pd.DataFrame(found[3], columns=["q", "c", "id"]).groupby(["q", "c"]).size()
     assert counts.tolist() == [3] * 49
     assert set(found[3]) < set(found[5])
     assert len({i for _, _, i in found[3]}) == 20  # all ids take part
-    assert sweeps.sample_questions(params, TOKENIZER, "mlqa-dev").examples == questions.examples
+    assert sweeps.sample_questions(params, "mlqa-dev") == questions
+    # with fewer, they are among those that the study's systems answer
+    own = [
+        e
+        for q in PARALLEL
+        for c in PARALLEL
+        for e in roles.some([e for e in made if (e.question_lang, e.context_lang) == (q, c)], 5, params.data.seed)
+    ]
+    assert questions == own
 
 
 # ------------------------------------------------------------------------------------------------ training
@@ -141,6 +148,7 @@ def test_the_reader_is_copied_not_trained(trainer):
     assert facts == same
     assert facts["weights"] == models.weights_hash(first) == models.weights_hash(again) != before
     assert (facts["examples"], facts["ids"], facts["corrupted"]) == (36, 4, 0)
+    assert facts["tflop"] == compute.tflop(first, int(log["tokens"].iloc[-1]), compute.DISTIL)
     assert facts["steps"] == len(log) == log["step"].max() == 3 * 3  # 36 windows, 16 a batch
     assert log["generation"].tolist() == [1] * 3 + [2] * 3 + [3] * 3
 
@@ -168,12 +176,16 @@ def test_born_again_students_start_anew_from_the_reader(trainer, monkeypatch):
         return result
 
     monkeypatch.setattr(sweeps.distillation, "train_reader", spy)
-    model, log, _ = trainer.train(setting(parallel_ids=4, born_again=True))
+    model, log, facts = trainer.train(setting(parallel_ids=4, born_again=True))
     assert started == [models.weights_hash(trainer.reader)] * 3
     assert [teacher for teacher, _ in taught] == [None, taught[0][1], taught[1][1]]
     assert models.weights_hash(model) == taught[2][1]
     assert log["generation"].tolist() == [1] * 3 + [2] * 3 + [3] * 3
     assert log["step"].tolist() == list(range(1, 10))
+    # tokens run on, and the cost is that of all three
+    assert log["tokens"].is_monotonic_increasing
+    assert log["tokens"].iloc[[2, 5, 8]].tolist() == [log["tokens"].iloc[2] * n for n in (1, 2, 3)]
+    assert facts["tflop"] == compute.tflop(model, int(log["tokens"].iloc[8]), compute.DISTIL)
     # each with a schedule of its own
     assert log["learning_rate"].tolist() == pytest.approx(log["learning_rate"].tolist()[:3] * 3)
 
@@ -224,6 +236,7 @@ def test_translate_train_reads_the_archive_and_trains_on_it(trainer, tmp_path, m
     assert facts["steps"] == sweeps.optimiser_steps(12, trainer.params.reader, 2)
     assert log["learning_rate"].max() <= trainer.params.reader.learning_rate
     assert "kl" not in log
+    assert facts["tflop"] == compute.tflop(trainer.reader, int(log["tokens"].iloc[-1]), compute.TRAIN)
     every = replace(PARAMS, sweeps=replace(PARAMS.sweeps, translated_examples=0))
     assert len(sweeps.translated_examples(every)) == 18
 
@@ -250,12 +263,15 @@ SWEEPS = replace(
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    params = in_folder(replace(TINY, trained=["ce"], sweeps=SWEEPS), tmp_path_factory.mktemp("sweeps"))
+    params = replace(TINY, trained=["ce"], sweeps=SWEEPS, data=replace(TINY.data, evaluation_questions=2))
+    params = in_folder(params, tmp_path_factory.mktemp("sweeps"))
     stages.prepare_data(params)
-    stages.train_encoder(params)
+    stages.make_encoder(params)
     stages.train_reader(params)
+    stages.evaluate_system(params, layout.ZERO_SHOT, None)
     stages.sample(params, 1)
     stages.train_student(params, "ce", 1)
+    stages.evaluate_system(params, "ce", 1)
     tables = {group: sweeps.run_group(params, group, 1) for group in params.sweeps.groups}
     return params, tables
 
@@ -297,18 +313,51 @@ def test_the_other_sets_are_read_with_what_may_be_chosen_and_with_nothing_else(s
     few = {p.setting.key for p in all_experiments(params)["few-resource"].points} - selectable
     assert few
     assert few.isdisjoint(read)
-    # the reader's scores are those of its answers to these questions, set by set
-    model, tokenizer = models.load_reader(layout.reader_folder(params))
     assert list(dict.fromkeys(read["zero-shot"]["set"])) == others
-    for name, part in read["zero-shot"].groupby("set"):
-        questions = sweeps.sample_questions(params, tokenizer, name)
-        scores = sweeps.score(model, questions, evaluation=params.evaluation)
-        assert part["id"].tolist() == scores["id"].tolist()
-        assert part["f1"].tolist() == scores["f1"].tolist()
+    for _, part in read["zero-shot"].groupby("set"):
         assert part.groupby(["question_lang", "context_lang"]).size().max() == params.sweeps.evaluation_questions
 
 
-def test_a_student_of_the_study_is_read_and_not_trained(study):
+def read_again(params, folder, name):
+    """The scores of a model folder that reads the sampled questions of a set."""
+    model, tokenizer = models.load_reader(folder)
+    sets = {name: (roles.metric_of(name), sweeps.sample_questions(params, name))}
+    return evaluation.evaluate_reader(model, tokenizer, sets, features=params.features, evaluation=params.evaluation)
+
+
+def test_scores_off_the_study_s_files_are_what_reading_again_would_give(study):
+    params, _ = study
+    development, *others = params.data.evaluation_sets
+    # the study asks twice as many questions
+    assert params.data.evaluation_questions == 2 * params.sweeps.evaluation_questions
+    objective, data = (sweeps.read_group(params, group, 1)[0] for group in params.sweeps.groups)
+    (own,) = experiments.students_of_the_study(params)
+    reader, student = layout.reader_folder(params), layout.student_folder(params, "ce", 1)
+    for table, setting, folder in ((objective, "zero-shot", reader), (data, own, student)):
+        found = table[table["setting"] == setting].drop(columns="setting").reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, read_again(params, folder, development)[list(found.columns)])
+    table = run_results.read_other_sets(params, "objective", 1)
+    for name in others:
+        found = table[(table["setting"] == "zero-shot") & (table["set"] == name)].drop(columns="setting")
+        again = read_again(params, reader, name)[list(found.columns)]
+        pd.testing.assert_frame_equal(found.reset_index(drop=True), again)
+
+
+def test_scores_of_other_questions_are_refused(study, tmp_path):
+    params, _ = study
+    source = layout.scores_file(params, layout.ZERO_SHOT)
+    other = in_folder(params, tmp_path)
+    evaluation.write_scores(layout.scores_file(other, layout.ZERO_SHOT), evaluation.read_scores(source).iloc[2:])
+    (first, *_) = questions = sweeps.sample_questions(params, "factbook-dev")
+    with pytest.raises(DataError) as error:
+        sweeps._own_scores(other, layout.ZERO_SHOT, {"factbook-dev": questions})
+    assert str(error.value) == (
+        f"{tmp_path}/runs/scores/zero-shot.csv: no score of factbook-dev {first.id} en en; run the evaluation stage "
+        "again"
+    )
+
+
+def test_a_student_of_the_study_is_not_trained_again(study):
     params, _ = study
     _, logs, record = sweeps.read_group(params, "data", 1)
     (key,) = [key for key, entry in record["settings"].items() if entry.get("student") == "ce"]
@@ -316,11 +365,9 @@ def test_a_student_of_the_study_is_read_and_not_trained(study):
     folder = layout.student_folder(params, "ce", 1)
     own = pd.read_csv(folder / "training_log.csv")
     assert logs[logs["setting"] == key]["loss"].tolist() == own["loss"].tolist()
-    model, tokenizer = models.load_reader(folder)
-    questions = sweeps.sample_questions(params, tokenizer, params.data.evaluation_sets[0])
-    scores = sweeps.score(model, questions, evaluation=params.evaluation)
-    found = sweeps.read_group(params, "data", 1)[0]
-    assert found[found["setting"] == key]["f1"].tolist() == scores["f1"].tolist()
+    # what it cost stands in the study's own records
+    costs = {entry: "tflop" in facts for entry, facts in record["settings"].items()}
+    assert costs == {entry: entry != key for entry in record["settings"]}
 
 
 def test_the_start_distribution(study):
@@ -383,8 +430,5 @@ def test_a_group_that_was_stopped_goes_on_with_the_setting_it_was_at(study, monk
     assert not layout.checkpoints_folder(params, place).exists()
     # what an earlier start left is not taken for another reader's
     reader, _ = models.load_reader(layout.reader_folder(params))
-    found = [
-        sweeps._decides(params, model, {}, {"dev": sweeps.Questions([], None, "mlqa")}, 1)
-        for model in (reader, tiny_model())
-    ]
+    found = [sweeps._decides(params, model, {}, {"dev": []}, 1) for model in (reader, tiny_model())]
     assert found[0]["reader"] != found[1]["reader"]

@@ -12,8 +12,7 @@ import torch
 
 from tests import faults
 from xqa_lib.errors import DataError
-from xqa_lib.running import files
-from xqa_lib.training import checkpoints, models, pretraining, trainer
+from xqa_lib.training import checkpoints, models, trainer
 from xqa_lib.training.checkpoints import (
     Checkpoints,
     RunCheckpoints,
@@ -29,26 +28,23 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def calm(one_thread, tmp_path_factory):
-    """training -> outcome of one that was left alone and kept no checkpoint but the last."""
+    """The outcome of a training that was left alone and kept no checkpoint but the last."""
     faults.tokenizer()
-    found = {}
-    for name, train in faults.TRAININGS.items():
-        folder = tmp_path_factory.mktemp("calm")
-        assert faults.in_process(lambda f, train=train: train(f, minutes=1000), folder) == 0
-        found[name] = faults.outcome(folder)
-    return found
+    folder = tmp_path_factory.mktemp("calm")
+    assert faults.in_process(lambda f: faults.distil(f, minutes=1000), folder) == 0
+    return faults.outcome(folder)
 
 
-def stop_after(monkeypatch, step, *, number=signal.SIGTERM, trainer=trainer.DistillationTrainer):
+def stop_after(monkeypatch, step, *, number=signal.SIGTERM):
     """The process gets a signal within the step after `step`."""
-    original = trainer.compute_loss
+    original = trainer.DistillationTrainer.compute_loss
 
     def compute_loss(self, *arguments, **options):
         if self.state.global_step == step:
             os.kill(os.getpid(), number)
         return original(self, *arguments, **options)
 
-    monkeypatch.setattr(trainer, "compute_loss", compute_loss)
+    monkeypatch.setattr(trainer.DistillationTrainer, "compute_loss", compute_loss)
 
 
 # ---- killed ----------------------------------------------------------------------------------------------------------
@@ -63,26 +59,16 @@ def test_killed_and_started_again(calm, tmp_path, moment):
     assert faults.in_process(faults.distil, tmp_path, moment) == signal.SIGKILL
     assert not (tmp_path / "result").exists()
     assert faults.in_process(faults.distil, tmp_path) == 0
-    assert faults.outcome(tmp_path) == calm["self-distillation"]
+    assert faults.outcome(tmp_path) == calm
     # nothing is left but the result
     assert sorted(path.name for path in tmp_path.iterdir()) == ["result", "trainer"]
 
 
-def test_pretraining_killed_twice(calm, tmp_path):
+def test_killed_twice(calm, tmp_path):
     for moment in (("inside a step (optimiser)", 3), ("inside a step (optimiser)", 5)):
-        assert faults.in_process(faults.pretrain, tmp_path, moment) == signal.SIGKILL
-    assert faults.in_process(faults.pretrain, tmp_path) == 0
-    assert faults.outcome(tmp_path) == calm["masked-language model"]
-
-
-def test_pretraining_killed_between_its_last_step_and_its_result(calm, tmp_path, monkeypatch):
-    # 14 steps end within an epoch, where Trainer would make a fifteenth
-    with monkeypatch.context() as patch:
-        patch.setattr(files, "atomic_folder", lambda path: (_ for _ in ()).throw(RuntimeError("no result")))
-        with pytest.raises(RuntimeError, match="no result"):
-            faults.pretrain(tmp_path, minutes=1000)
-    faults.pretrain(tmp_path, minutes=1000)
-    assert faults.outcome(tmp_path) == calm["masked-language model"]
+        assert faults.in_process(faults.distil, tmp_path, moment) == signal.SIGKILL
+    assert faults.in_process(faults.distil, tmp_path) == 0
+    assert faults.outcome(tmp_path) == calm
 
 
 def test_a_run_that_goes_on_does_not_start_over(tmp_path, monkeypatch):
@@ -121,21 +107,7 @@ def test_a_signal_ends_the_step_and_writes_a_checkpoint(calm, tmp_path, monkeypa
     assert not (tmp_path / "result").exists()
     faults.distil(tmp_path, minutes=1000)
     assert "going on from step-00000006" in capfd.readouterr().err
-    assert faults.outcome(tmp_path) == calm["self-distillation"]
-
-
-def test_pretraining_stopped_between_two_entries_of_its_log(calm, tmp_path, monkeypatch):
-    # one entry for two steps: the loss of the first one has to be kept
-    original = pretraining.TrainingArguments
-    monkeypatch.setattr(pretraining, "TrainingArguments", lambda **options: original(**{**options, "logging_steps": 2}))
-    whole = faults.pretrain(tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        stop_after(patch, 4, trainer=pretraining.MaskedLanguageModelTrainer)
-        with pytest.raises(TrainingStopped, match=r"^stopped as asked after step 5 of 14;"):
-            faults.pretrain(tmp_path / "stopped", minutes=1000)
-    assert faults.pretrain(tmp_path / "stopped", minutes=1000) == whole
-    assert [row["step"] for row in whole["log"]] == list(range(2, 15, 2))
-    assert whole["weights"] == calm["masked-language model"]["weights"]
+    assert faults.outcome(tmp_path) == calm
 
 
 def test_a_training_notes_its_process_while_it_runs(tmp_path, monkeypatch):
@@ -220,14 +192,14 @@ def test_a_damaged_checkpoint_is_passed_over(calm, stopped, capfd):
     err = capfd.readouterr().err
     assert "step-00000007: passed over, teacher.safetensors is not what was written" in err
     assert "going on from step-00000006" in err
-    assert faults.outcome(stopped) == calm["self-distillation"]
+    assert faults.outcome(stopped) == calm
 
 
 def test_a_run_without_a_good_checkpoint_begins_anew(calm, stopped):
     for _, path in checkpoints_of(stopped).steps():
         (path / "manifest.json").write_text("{}")
     faults.distil(stopped)
-    assert faults.outcome(stopped) == calm["self-distillation"]
+    assert faults.outcome(stopped) == calm
 
 
 def test_checkpoints_of_another_run_are_not_taken_up(stopped, tmp_path, capfd):
@@ -248,7 +220,7 @@ def test_the_last_step_is_kept_until_the_result_is_written(calm, tmp_path, monke
     monkeypatch.setattr(trainer.DistillationTrainer, "compute_loss", lambda *_, **__: seen.append(1))
     faults.distil(tmp_path, minutes=1000)
     assert seen == []  # nothing is trained again
-    assert faults.outcome(tmp_path) == calm["self-distillation"]
+    assert faults.outcome(tmp_path) == calm
 
 
 def test_the_fingerprint():
@@ -331,7 +303,7 @@ def test_a_checkpoint_that_cannot_be_written(calm, tmp_path, monkeypatch):
     assert message.endswith("; the last good one, of step 4, is intact: make room and run the same command again")
     assert [step for step, _ in checkpoints_of(tmp_path).steps()] == [4, 3]
     faults.distil(tmp_path)
-    assert faults.outcome(tmp_path) == calm["self-distillation"]
+    assert faults.outcome(tmp_path) == calm
 
 
 def _save_without_arguments(self, output_dir=None, state_dict=None):

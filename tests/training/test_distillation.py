@@ -14,8 +14,9 @@ from xqa_lib.study.params import Features, load_params
 from xqa_lib.training import trainer
 from xqa_lib.training.dataset import PadToBatch, mask_tokens, training_features
 from xqa_lib.training.distillation import set_hidden_dropout, train_reader
-from xqa_lib.training.models import span_logits, train_tokenizer, weights_hash
+from xqa_lib.training.models import span_logits, weights_hash
 from xqa_lib.training.teacher_logits import feature_id
+from xqa_lib.training.tiny_encoder import train_tokenizer
 from xqa_lib.training.trainer import distillation_loss
 
 LOWEST = torch.finfo(torch.float32).min
@@ -42,7 +43,6 @@ RUN = replace(
     warmup=0.0,
     dropout=None,
     token_masking=0.0,
-    bf16=False,
 )
 FEATURES = Features(max_length=40, stride=10, max_question_length=16)
 
@@ -77,7 +77,10 @@ def tiny_model(*, dropout=0.0, seed=0, type_vocab_size=2):
     )
 
 
-OPTIONS = ("steps", "first_teacher", "teacher_questions", "teacher_in_step", "features_folder")
+OPTIONS = (
+    *("steps", "first_teacher", "teacher_questions", "teacher_in_step", "features_folder"),
+    *("bf16", "frozen"),
+)
 
 
 def run(tmp_path, method, *, model=None, examples=EXAMPLES, generations=3, seed=1, **changes):
@@ -382,8 +385,8 @@ def test_one_log_row_for_each_optimiser_step(skd_run):
     assert [row["step"] for row in log] == list(range(1, 10))
     assert [row["generation"] for row in log] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert [row["epoch"] for row in log] == pytest.approx([step / 3 for step in range(1, 10)])
-    names = {"step", "epoch", "generation", "loss", "ce", "kl", "coefficient", "learning_rate", "grad_norm"}
-    assert all(names <= set(row) for row in log)
+    names = {"step", "epoch", "generation", "loss", "ce", "kl", "coefficient", "learning_rate", "grad_norm", "tokens"}
+    assert all(set(row) == names for row in log)
     # linear, without warm-up, across the generations
     assert [row["learning_rate"] for row in log] == pytest.approx([0.01 * (9 - step) / 9 for step in range(9)])
 
@@ -392,6 +395,41 @@ def test_the_logged_terms_add_up_to_the_loss(skd_run):
     for row in skd_run[2]:
         assert row["coefficient"] == 1.0
         assert row["loss"] == pytest.approx(row["ce"] + row["kl"], abs=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [2, 5])
+def test_real_tokens_are_counted_and_padding_is_not(tmp_path, batch_size):
+    lengths = training_features(TOKENIZER, EXAMPLES, FEATURES)["length"]
+    assert len(set(lengths)) > 3  # so that batches are padded
+    _, _, log, _ = run(tmp_path, SKD, batch_size=batch_size, teacher_in_step=True)
+    tokens = [row["tokens"] for row in log]
+    assert tokens[-1] == sum(lengths) * 3  # what the teacher reads is no part of it
+    assert [tokens[len(log) // 3 * epoch - 1] for epoch in (1, 2)] == [sum(lengths), sum(lengths) * 2]
+    assert tokens == sorted(set(tokens))
+
+
+def test_frozen_word_embeddings_stay_as_they_were_and_have_no_optimiser_state(tmp_path, monkeypatch):
+    states = []
+    original = torch.optim.AdamW.step
+
+    def step(self, *arguments, **options):
+        found = original(self, *arguments, **options)
+        states.append({id(weights) for weights in self.state})
+        return found
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    name = "bert.embeddings.word_embeddings.weight"
+    model, free = tiny_model(), tiny_model()
+    before = {key: weights.clone() for key, weights in model.state_dict().items()}
+    run(tmp_path / "frozen", SKD, model=model, frozen=True)
+    after = model.state_dict()
+    assert torch.equal(after[name], before[name])
+    assert [key for key in before if torch.equal(after[key], before[key])] == [name]
+    weights = dict(model.named_parameters())
+    assert all(kept == {id(weights[key]) for key in weights if key != name} for kept in states)
+    assert len(states) == 9
+    run(tmp_path / "free", SKD, model=free)
+    assert not torch.equal(free.state_dict()[name], before[name])
 
 
 def test_student_and_teacher_agree_when_a_generation_begins_and_not_later(skd_run):

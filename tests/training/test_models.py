@@ -1,37 +1,16 @@
-"""Tokenizers and models from scratch, what is refused as a reader, and the hash that identifies weights."""
+"""What an encoder becomes, what is refused as a reader, and the hash that identifies weights."""
 
 import json
 import re
-import shutil
-import unicodedata
-from dataclasses import replace
 
 import pytest
 import torch
-from transformers import BertConfig, BertForMaskedLM, BertForQuestionAnswering
+from transformers import BertConfig, BertForQuestionAnswering, BertModel
 
+from tests.training.test_tiny_encoder import TEXTS, TOKENIZER
 from xqa_lib.errors import DataError
-from xqa_lib.features import encode_pairs
-from xqa_lib.study.params import load_params
 from xqa_lib.training import cpu_linear
-from xqa_lib.training.models import SPECIAL_TOKENS, load_reader, new_encoder, train_tokenizer, weights_hash
-
-TEXTS = {
-    "en": "Anna was born in Rome on 3 May 1950. Her mother, Ida, was born in 1921.",
-    "de": "Die Straße führt über Zürich; Anna wohnt in der Größeren Straße 12.",
-    "vi": "Thủ đô của Việt Nam là Hà Nội, thành lập năm 1010.",
-    "ar": "القاهرة هي عاصمة مصر، وعدد سكانها كبير.",
-    "hi": "नई दिल्ली भारत की राजधानी है, और हिन्दी बोली जाती है।",
-    "zh": "北京是中华人民共和国的首都，人口约2184万。",
-    "th": "กรุงเทพฯ เป็นเมืองหลวงของประเทศไทย มีประชากร 8 ล้านคน",
-    "ko": "서울은 대한민국의 수도이다.",
-    "marks": "cafe\u0301 und Sen\u0303or, 👩\u200d🚀",
-}
-TOKENIZER = train_tokenizer(list(TEXTS.values()) * 3, vocabulary_size=400, max_length=64)
-
-
-def tokens(text):
-    return TOKENIZER.tokenize(text)
+from xqa_lib.training.models import freeze_word_embeddings, load_reader, span_logits, weights_hash
 
 
 def tiny_reader(seed=0, **changes):
@@ -56,150 +35,32 @@ def folder(tmp_path):
     return path
 
 
-# ---- models that packages carry --------------------------------------------------------------------------------------
-
-
-def test_a_model_inside_a_package_is_found_and_none_of_its_code_is_run(folder, tmp_path, monkeypatch):
-    package = tmp_path / "site" / "carrier"
-    shutil.copytree(folder, package / "model")
-    (package / "__init__.py").write_text("raise RuntimeError('imported')\n", encoding="utf-8")
-    (package / "model" / "data_config.json").write_text("[1, 2]", encoding="utf-8")  # not read by transformers
-    monkeypatch.syspath_prepend(tmp_path / "site")
-    model, tokenizer = load_reader("package:carrier/model")
-    assert weights_hash(model) == weights_hash(tiny_reader())
-    assert len(tokenizer) == len(TOKENIZER)
-    for inside in ("weights", "", "../../reader", str(folder)):
-        with pytest.raises(DataError, match=f"the package 'carrier' has no folder '{inside}'; is it the right ver"):
-            load_reader(f"package:carrier/{inside}")
-    (tmp_path / "site" / "plain" / "model").mkdir(parents=True)
-    with pytest.raises(DataError, match="expected an installed package 'plain', found none"):
-        load_reader("package:plain/model")
-
-
-@pytest.mark.parametrize("name", ["no_such_package", "carrier.part", "", "__main__"])
-def test_a_package_that_is_not_installed_is_named_with_the_extra(name):
-    with pytest.raises(DataError, match=f"expected an installed package '{name}', found none; install it "):
-        load_reader(f"package:{name}/model")
-
-
-# ---- tokenizer -------------------------------------------------------------------------------------------------------
-
-
-def test_special_tokens_and_their_layout():
-    assert SPECIAL_TOKENS == {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
-    assert TOKENIZER.convert_tokens_to_ids(list(SPECIAL_TOKENS.values())) == [0, 1, 2, 3, 4]
-    assert [TOKENIZER.pad_token_id, TOKENIZER.mask_token_id] == [0, 4]
-    assert TOKENIZER.model_max_length == 64
-    encoded = TOKENIZER("Anna", "Rome 1950")
-    pieces = TOKENIZER.convert_ids_to_tokens(encoded["input_ids"])
-    first, second = tokens("Anna"), tokens("Rome 1950")
-    assert pieces == ["[CLS]", *first, "[SEP]", *second, "[SEP]"]
-    assert encoded["token_type_ids"] == [0] * (len(first) + 2) + [1] * (len(second) + 1)
-    assert TOKENIZER.convert_ids_to_tokens(TOKENIZER("Anna")["input_ids"]) == ["[CLS]", *first, "[SEP]"]
-
-
-@pytest.mark.parametrize("language", TEXTS)
-def test_offsets_give_the_text_back(language):
-    text = TEXTS[language]
-    windows = encode_pairs(TOKENIZER, ["?"], [text])
-    pieces = TOKENIZER.convert_ids_to_tokens(windows.input_ids[0].tolist())
-    end = 0
-    for piece, (start, stop) in zip(pieces, windows.offsets[0].tolist(), strict=True):
-        if start < 0:
-            continue
-        assert text[end:start].strip(" \u200d") == ""  # nothing but white space and joiners between two tokens
-        assert piece == unicodedata.normalize("NFC", text[start:stop]).replace("\u200d", "")
-        end = stop
-    assert text[end:].strip() == ""
-
-
-def test_cased():
-    assert tokens("Anna") != tokens("anna")
-
-
-def test_chinese_characters_are_tokens_of_their_own():
-    assert tokens("北京是首都") == ["北", "京", "是", "首", "都"]
-
-
-def test_runs_of_digits_are_kept_apart_from_letters():
-    assert [piece for piece in tokens("约2184万") if not piece.isdigit()] == ["约", "万"]
-    assert "".join(tokens("May1950")) == "May1950"
-    assert not any(any(c.isdigit() for c in piece) and not piece.isdigit() for piece in tokens("May1950"))
-
-
-def test_the_thai_full_stop_is_a_token_of_its_own():
-    assert "ฯ" in tokens("กรุงเทพฯเป็น")
-
-
-def test_pieces_are_not_long():
-    assert max(len(piece) for piece in TOKENIZER.get_vocab() if piece not in SPECIAL_TOKENS.values()) <= 12
-
-
-def test_an_unknown_character_is_one_token_with_its_place():
-    windows = encode_pairs(TOKENIZER, ["?"], ["Anna ☃ Rome"])
-    spans = {(start, end) for start, end in windows.offsets[0].tolist()}
-    assert (5, 6) in spans
-    assert tokens("☃") == ["[UNK]"]
-
-
-def test_the_vocabulary_grows_to_its_limit_and_is_the_same_every_time():
-    assert len(TOKENIZER) <= 400
-    small, again = (train_tokenizer(list(TEXTS.values()) * 3, vocabulary_size=300, max_length=64) for _ in range(2))
-    assert len(small) == 300
-    assert small.get_vocab() == again.get_vocab()
-
-
-def test_a_small_vocabulary_keeps_every_character():
-    texts = list(TEXTS.values())
-    tokenizer = train_tokenizer(texts, vocabulary_size=50, max_length=64)
-    assert len(tokenizer) > 50
-    assert all(tokenizer.unk_token_id not in tokenizer(text)["input_ids"] for text in texts)
-
-
-def test_the_tokenizer_survives_saving(tmp_path, folder):
-    _, loaded = load_reader(folder)
-    for text in TEXTS.values():
-        assert loaded("Anna?", text)["input_ids"] == TOKENIZER("Anna?", text)["input_ids"]
-        assert loaded("Anna?", text)["token_type_ids"] == TOKENIZER("Anna?", text)["token_type_ids"]
-    assert loaded.model_max_length == 64
-
-
-# ---- encoder ---------------------------------------------------------------------------------------------------------
-
-ENCODER = replace(
-    load_params("embedded/smoke").encoder,
-    hidden_size=16,
-    layers=2,
-    heads=2,
-    intermediate_size=32,
-    max_positions=40,
-    seed=1,
-)
-
-
-def test_encoder_shape_and_seed():
-    encoder = new_encoder(TOKENIZER, ENCODER)
-    assert isinstance(encoder, BertForMaskedLM)
-    config = encoder.config
-    assert (config.vocab_size, config.hidden_size, config.num_hidden_layers) == (len(TOKENIZER), 16, 2)
-    assert (config.num_attention_heads, config.intermediate_size, config.max_position_embeddings) == (2, 32, 40)
-    assert config.pad_token_id == TOKENIZER.pad_token_id
-    assert all(parameter.isfinite().all() for parameter in encoder.parameters())
-    assert weights_hash(new_encoder(TOKENIZER, ENCODER)) == weights_hash(encoder)
-    assert weights_hash(new_encoder(TOKENIZER, replace(ENCODER, seed=2))) != weights_hash(encoder)
+# ---- encoders --------------------------------------------------------------------------------------------------------
 
 
 def test_an_encoder_becomes_a_reader_by_seed(tmp_path):
-    encoder = new_encoder(TOKENIZER, ENCODER)
+    encoder = BertModel(tiny_reader().config, add_pooling_layer=False)
     encoder.save_pretrained(tmp_path)
     TOKENIZER.save_pretrained(tmp_path)
     reader, _ = load_reader(tmp_path, seed=3)
     assert isinstance(reader, BertForQuestionAnswering)
-    torch.testing.assert_close(reader.bert.state_dict(), encoder.bert.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(reader.bert.state_dict(), encoder.state_dict(), rtol=0, atol=0)
     assert weights_hash(load_reader(tmp_path, seed=3)[0]) == weights_hash(reader)
     other, _ = load_reader(tmp_path, seed=4)
     assert not torch.equal(other.qa_outputs.weight, reader.qa_outputs.weight)
-    torch.testing.assert_close(other.bert.state_dict(), encoder.bert.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(other.bert.state_dict(), encoder.state_dict(), rtol=0, atol=0)
+    with pytest.raises(DataError, match=r": 2 weights are missing, such as qa_outputs\.\w+; is the folder complete\?$"):
+        load_reader(tmp_path)
+
+
+def test_frozen_word_embeddings_take_no_gradient_and_all_other_weights_do():
+    reader = tiny_reader()
+    freeze_word_embeddings(reader)
+    inputs = TOKENIZER("Anna?", TEXTS["en"], return_tensors="pt", truncation=True, max_length=40)
+    sum(logits.square().sum() for logits in span_logits(reader, inputs)).backward()
+    without = [name for name, weights in reader.named_parameters() if weights.grad is None]
+    assert without == ["bert.embeddings.word_embeddings.weight"]
+    assert all(weights.grad.abs().sum() > 0 for weights in reader.parameters() if weights.requires_grad)
 
 
 # ---- readers ---------------------------------------------------------------------------------------------------------
@@ -239,7 +100,6 @@ def test_a_reader_multiplies_with_onednn_and_is_saved_as_an_ordinary_one(folder,
 
     reader, _ = load_reader(folder)
     assert kinds(reader) == {torch.nn.Linear, cpu_linear.CpuLinear}  # the answer layer has two outputs
-    assert cpu_linear.CpuLinear in kinds(new_encoder(TOKENIZER, ENCODER))
     reader.save_pretrained(tmp_path)
     ordinary = BertForQuestionAnswering.from_pretrained(tmp_path).eval()
     assert kinds(ordinary) == {torch.nn.Linear}

@@ -9,7 +9,7 @@ from tests.training.test_distillation import EXAMPLES, FEATURES, SKD, TOKENIZER,
 from xqa_lib.data.squad_format import Answer
 from xqa_lib.training import dataset, stored_features
 from xqa_lib.training.dataset import training_features
-from xqa_lib.training.models import train_tokenizer
+from xqa_lib.training.tiny_encoder import train_tokenizer
 
 COLUMNS = ("input_ids", "token_type_ids", "start_positions", "end_positions", "length", "feature_id", "example")
 

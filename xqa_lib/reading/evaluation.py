@@ -109,8 +109,7 @@ def write_scores(path, scores):
 
 
 def read_scores(path):
-    """Read a table that `write_scores` wrote; raises DataError if it is not one: other columns, scores that are
-    no numbers."""
+    """Read a table that `write_scores` wrote; raises DataError if it is not one: other columns, scores no numbers."""
     try:
         # Texts stay as they are: "NA" is an answer, and so is a carriage return, which csv writes without quotes.
         scores = pd.read_csv(path, dtype=str, keep_default_na=False, lineterminator="\n", encoding="utf-8")

@@ -169,7 +169,8 @@ def all_experiments(params):
     """The experiments of a study, in the order of the report, as name -> `Experiment`; only those of its groups.
 
     Raises:
-        DataError: a group that does not exist, a method that the study lacks.
+        DataError: a group or an experiment that does not exist, an experiment of another group, a method that the study
+            lacks.
     """
     unknown = [group for group in params.sweeps.groups if group not in GROUPS]
     if unknown:
@@ -179,6 +180,12 @@ def all_experiments(params):
     unknown = [name for name in chosen if name not in made]
     if unknown:
         raise DataError(f"sweeps.experiments: unknown {unknown}, expected some of {', '.join(made)}")
+    left = [name for name in params.sweeps.experiments if made[name].group not in params.sweeps.groups]
+    if left:
+        raise DataError(
+            f"sweeps.experiments names {left[0]}, whose group {made[left[0]].group} is not among sweeps.groups "
+            f"({', '.join(params.sweeps.groups)}); add the group, or take the experiment out"
+        )
     return {
         name: e for name, e in made.items() if name in chosen and e.group in params.sweeps.groups and len(e.points) > 1
     }

@@ -56,10 +56,10 @@ def require_sweep(params, group, seed):
 
 
 def require_sweep_inputs(params, seed):
-    """`require` what the experiments start from: the reader, and the students of the study with this seed."""
-    require(params, "reader")
+    """`require` what the experiments start from: reader and students of the study with this seed, and their scores."""
+    require(params, "scores", method=ZERO_SHOT)
     for method in params.trained:
-        require(params, "students", method=method, seed=seed)
+        require(params, "scores", method=method, seed=seed)
 
 
 def require_model(params, method, seed):

@@ -39,22 +39,27 @@ def make_encoder(params):
     """
     from ..training import models, packaged_encoder, tiny_encoder
 
-    folder, encoder = layout.encoder_folder(params), params.encoder
+    use_threads(params)
+    encoder = params.encoder
     facts = {"pretrained": encoder.pretrained}
-    if encoder.pretrained not in ("packaged", "tiny"):
-        with atomic_folder(folder) as out:
+    with atomic_folder(layout.encoder_folder(params)) as out:
+        if encoder.pretrained not in ("packaged", "tiny"):
             write_json(out / "run.json", facts)
-        return facts
-    if encoder.pretrained == "packaged":
-        vocabulary = roles.study_texts(params) if encoder.vocabulary == "study" else "all"
-        packaged_encoder.write_encoder(folder, layers=encoder.layers, vocabulary=vocabulary)
-    else:
-        positions = params.features.max_length
-        tiny_encoder.write_encoder(folder, roles.study_texts(params), positions=positions, seed=encoder.seed)
-    with recorded(folder / "run.json", encoder=vars_of(encoder)) as record:
-        model, tokenizer = models.load_reader(folder, seed=0)
-        facts |= {"pieces": len(tokenizer), "layers": model.config.num_hidden_layers}
-        record["facts"] = facts
+            return facts
+        with recorded(out / "run.json", encoder=vars_of(encoder)) as record:
+            if encoder.pretrained == "packaged":
+                vocabulary = roles.study_texts(params) if encoder.vocabulary == "study" else "all"
+                packaged_encoder.write_encoder(out, layers=encoder.layers, vocabulary=vocabulary)
+            else:
+                positions = params.features.max_length
+                tiny_encoder.write_encoder(out, roles.study_texts(params), positions=positions, seed=encoder.seed)
+            model, tokenizer = models.load_reader(out, seed=0)
+            facts |= {
+                "pieces": len(tokenizer),
+                "layers": model.config.num_hidden_layers,
+                "weights": models.weights_hash(model.base_model),
+            }
+            record["facts"] = facts
     return facts
 
 
@@ -134,6 +139,34 @@ def train_reader(params):
         seed=params.reader.seed,
         inputs=sorted((params.data_folder / "reader").glob("*.json")),
     )
+
+
+def english_score(params):
+    """F1 of the reader, in points, on the English questions about English passages of the development set.
+
+    Raises:
+        DataError: the development set has none.
+    """
+    from ..training import models
+
+    use_threads(params)
+    name = params.data.evaluation_sets[0]
+    examples = [e for e in roles.read_evaluation(params, name) if e.question_lang == e.context_lang == "en"]
+    if not examples:
+        raise DataError(
+            f"{name} has no English questions, by which to see whether the reader has learnt to read: put a set that "
+            "has them first in data.evaluation_sets"
+        )
+    model, tokenizer = models.load_reader(layout.reader_folder(params))
+    scores = evaluation.evaluate_reader(
+        _on_device(model),
+        tokenizer,
+        {name: (roles.metric_of(name), examples)},
+        features=params.features,
+        evaluation=params.evaluation,
+        bf16=bf16(params),
+    )
+    return 100 * scores["f1"].mean()
 
 
 def sample(params, seed):
@@ -274,14 +307,12 @@ def evaluate_system(params, method, seed):
     Returns:
         DataFrame as `evaluation.score`, a row per question and language pair.
     """
-    import torch
-
     from ..training import compute, models
 
     use_threads(params)
     folder = layout.reader_folder(params) if method == layout.ZERO_SHOT else layout.student_folder(params, method, seed)
     model, tokenizer = models.load_reader(folder)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")  # as `Trainer` does for the trainings
+    _on_device(model)
     sets = {name: (roles.metric_of(name), roles.read_evaluation(params, name)) for name in params.data.evaluation_sets}
     path = layout.scores_file(params, layout.system_name(method, seed))
     record_path = layout.scores_record(params, layout.system_name(method, seed))
@@ -295,6 +326,13 @@ def evaluate_system(params, method, seed):
         evaluation.write_scores(path, scores)
         record["tflop"] = round(compute.tflop(model, tokens[0], compute.READ), 4)
     return scores
+
+
+def _on_device(model):
+    """The model on the GPU if there is one, as `Trainer` has it for the trainings."""
+    import torch
+
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def random_span_scores(params):

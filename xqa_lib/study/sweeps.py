@@ -25,6 +25,7 @@ import torch
 
 from .. import sampling
 from ..data import label_noise, roles
+from ..errors import DataError
 from ..reading import evaluation
 from ..reading.evaluation import KEY
 from ..running.files import atomic_folder, write_json, write_text
@@ -149,11 +150,10 @@ class Trainer:
             log = self._run(model, setting, examples, optimisation, setting.generations, **options)
         log["step"] = range(1, len(log) + 1)
         kind = compute.TRAIN if setting.method.coefficient is None else compute.DISTIL
-        tokens = int(log["tokens"].diff().clip(lower=0).fillna(log["tokens"]).sum())  # a born-again student counts anew
         facts |= {
             "steps": len(log),
             "weights": models.weights_hash(model),
-            "tflop": compute.tflop(model, tokens, kind),
+            "tflop": compute.tflop(model, int(log["tokens"].iloc[-1]), kind),
         }
         return model, log, facts
 
@@ -196,13 +196,14 @@ class Trainer:
 
     def _born_again(self, setting, examples, optimisation, options):
         """A fresh reader for every generation, taught by the student of the one before."""
-        teacher, logs = None, []
+        teacher, logs, read = None, [], 0
         each = replace(optimisation, epochs=setting.epochs // setting.generations)
         for generation in range(1, setting.generations + 1):
             model = self._fresh(setting)
             name = f"generation-{generation}"
             log = self._run(model, setting, examples, each, 1, name=name, first_teacher=teacher, **options)
-            logs.append(log.assign(generation=generation))
+            logs.append(log.assign(generation=generation, tokens=log["tokens"] + read))
+            read = int(logs[-1]["tokens"].iloc[-1])
             teacher = model
         return model, pd.concat(logs, ignore_index=True)
 
@@ -210,8 +211,9 @@ class Trainer:
 def run_group(params, group, seed):
     """Stage `ablations`: train and score the settings of a group with one seed, and write the results.
 
-    A setting that one of the study's own students has is not trained again: the student is read. The first group also
-    scores the untrained reader. Killed and started again, the group goes on from the setting and the step it was at.
+    A setting that one of the study's own students has is neither trained nor read again: its scores are those of the
+    study. So are those of the untrained reader, which stand with the first group. Killed and started again, the group
+    goes on from the setting and the step it was at.
 
     Nothing is chosen here: what may be chosen is scored on every set, and the report then chooses by the development
     set alone (`experiments_section.selection_table`) and shows the other sets' scores of the chosen settings alone.
@@ -245,7 +247,7 @@ def run_group(params, group, seed):
         finished = kept.phase("finished", _decides(params, reader, parallel, questions, seed)).folder
         scores, others, logs, record["settings"] = [], [], [], {}
         if first:
-            found, other = _own_scores(params, layout.ZERO_SHOT, questions)
+            found, other = _scores(_own_scores(params, layout.ZERO_SHOT, questions))
             scores.append(found.assign(setting=layout.ZERO_SHOT))
             others.append(other.assign(setting=layout.ZERO_SHOT))
         table = start_distribution(params, reader.to("cpu"), tokenizer, parallel, seed)
@@ -255,24 +257,23 @@ def run_group(params, group, seed):
 
             def make(key=key, setting=setting, every_set=every_set):
                 begun = time.perf_counter()
+                asked = dict(list(questions.items())[: None if every_set else 1])
                 if key in own:
                     log, facts = _student(params, own[key], seed)
-                    found, other = _own_scores(params, layout.system_name(own[key], seed), questions)
+                    table = _own_scores(params, layout.system_name(own[key], seed), asked)
                 else:
                     model, log, facts = trainer.train(setting)
-                    sets = list(questions) if every_set else list(questions)[:1]
                     with compute.tokens_read(model) as tokens:
-                        found, other = _scores(
-                            evaluation.evaluate_reader(
-                                model.to(device),
-                                tokenizer,
-                                {name: (roles.metric_of(name), questions[name]) for name in sets},
-                                features=params.features,
-                                evaluation=params.evaluation,
-                                bf16=bf16,
-                            )
+                        table = evaluation.evaluate_reader(
+                            model.to(device),
+                            tokenizer,
+                            {name: (roles.metric_of(name), examples) for name, examples in asked.items()},
+                            features=params.features,
+                            evaluation=params.evaluation,
+                            bf16=bf16,
                         )
                     facts["tflop"] = round(facts["tflop"] + compute.tflop(model, tokens[0], compute.READ), 4)
+                found, other = _scores(table)
                 facts = {**facts, "minutes": round((time.perf_counter() - begun) / 60, 4)}
                 return {"scores": found, "other-sets": other, "log": log}, facts
 
@@ -305,12 +306,19 @@ def _scores(table):
 
 
 def _own_scores(params, system, questions):
-    """`_scores` of one of the study's own systems, which has been scored on these questions, too."""
-    table = evaluation.read_scores(layout.scores_file(params, system))
-    asked = pd.MultiIndex.from_tuples(
-        (name, e.id, e.question_lang, e.context_lang) for name, examples in questions.items() for e in examples
-    )
-    return _scores(table.set_index(["set", *KEY]).loc[asked].rename_axis(["set", *KEY]).reset_index())
+    """The rows of these questions, in their order, of the scores of one of the study's own systems.
+
+    Raises:
+        DataError: scores of other questions.
+    """
+    path = layout.scores_file(params, system)
+    table = evaluation.read_scores(path).set_index(["set", *KEY])
+    asked = [(name, e.id, e.question_lang, e.context_lang) for name, examples in questions.items() for e in examples]
+    known = set(table.index)
+    absent = next((question for question in asked if question not in known), None)
+    if absent:
+        raise DataError(f"{path}: no score of {' '.join(absent)}; run the evaluation stage again")
+    return table.loc[asked].reset_index()
 
 
 def _student(params, method, seed):

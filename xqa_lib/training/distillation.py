@@ -160,6 +160,6 @@ def train_reader(
     for name in ("forward", "_original_forward"):
         vars(model).pop(name, None)
     log = [entry for entry in trainer.state.log_history if "loss" in entry]
-    return [
-        {{"num_input_tokens_seen": "tokens"}.get(name, name): value for name, value in entry.items()} for entry in log
-    ], trainer.generations
+    for entry in log:
+        entry["tokens"] = entry.pop("num_input_tokens_seen")
+    return log, trainer.generations

@@ -9,10 +9,7 @@ import json
 from pathlib import Path
 
 import torch
-from transformers import (
-    AutoModelForQuestionAnswering,
-    AutoTokenizer,
-)
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from ..errors import DataError
 from ..running.files import read_whole

@@ -85,7 +85,8 @@ def write_encoder(folder, texts, *, positions, seed):
             intermediate_size=64,
             max_position_embeddings=positions,
             pad_token_id=tokenizer.pad_token_id,
-        )
+        ),
+        add_pooling_layer=False,  # readers have none
     )
     with atomic_folder(folder) as out:
         model.save_pretrained(out)
