@@ -29,13 +29,16 @@ unexport PYTHONPATH PYTHONHOME
 
 SANITIZE = tests/notebooks/sanitize.cfg
 
-.PHONY: help reproduce test faults notebooks lab lock licences clean force
+.PHONY: help reproduce report check test faults deps notebooks lab lock licences clean force
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make reproduce [PROFILE=embedded|xquad|paper]   set up .venv, compose params.yaml, regenerate what changed'
-	@echo 'make test                                       set up .venv, lint, unit tests, notebooks'
+	@echo 'make report [PROFILE=...]                       the report alone, from the results in git: nothing is trained'
+	@echo 'make check                                      set up .venv, lint, the fast tests: under two minutes'
+	@echo 'make test                                       set up .venv, lint, all tests, notebooks'
 	@echo 'make faults                                     kill trainings at many moments, compare the results bit for bit'
+	@echo 'make deps                                       write into dvc.yaml what of the library each stage depends on'
 	@echo 'make notebooks                                  execute the notebooks in place, to commit them'
 	@echo 'make lab                                        set up .venv, open the notebooks in JupyterLab'
 	@echo 'make lock [UPGRADE=1]                           write the versions in .venv to requirements.lock'
@@ -53,8 +56,19 @@ reproduce: $(INSTALLED)
 	@$(IN_VENV) .venv/bin/dvc repro
 	@echo "Done. Start reading at $$(sed -n 's/^  reports: \([^ ]*\).*/\1/p' params.yaml)/README.md."
 
+# Stages whose data and models are absent, as in a fresh clone, but whose inputs are those of dvc.lock, are passed over.
+report: $(INSTALLED)
+	@$(IN_VENV) .venv/bin/python -m xqa_lib params --profile "$(PROFILE)" --output params.yaml
+	@$(IN_VENV) .venv/bin/dvc repro --allow-missing "report@$(PROFILE)"
+
 # The hub is out of reach for tests on purpose: a test that needs it would pass or fail with the network.
-test: export HF_HUB_OFFLINE = 1
+check test: export HF_HUB_OFFLINE = 1
+
+check: $(INSTALLED)
+	@$(IN_VENV) .venv/bin/ruff check .
+	@$(IN_VENV) .venv/bin/ruff format --check .
+	@$(IN_VENV) .venv/bin/python -m pytest -m 'not slow' tests
+
 test: $(INSTALLED)
 	@$(IN_VENV) .venv/bin/ruff check .
 	@$(IN_VENV) .venv/bin/ruff format --check .
@@ -69,6 +83,10 @@ faults: $(INSTALLED)
 # Execute the notebooks in place at their small defaults, as they are committed; no progress bars, times or paths stay.
 notebooks: $(INSTALLED)
 	@$(IN_VENV) sh -ec 'for notebook in notebooks/*.ipynb; do python -m xqa_lib notebook "$$notebook" "$$notebook"; done'
+
+# A test compares.
+deps: $(INSTALLED)
+	@.venv/bin/python .ci/deps.py
 
 lab: $(INSTALLED)
 	@$(IN_VENV) .venv/bin/jupyter lab notebooks

@@ -1,58 +1,26 @@
 """dvc.yaml: what DVC makes of it for every profile, and whether it agrees with notebooks, parameters and library."""
 
+import json
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
+import textwrap
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.test_rooms import deps
 from xqa_lib.running import notebooks
 from xqa_lib.study import layout
-from xqa_lib.study.params import PROFILES, ROOT, SIZES, compose
+from xqa_lib.study.params import PROFILES, ROOT, SIZES, Method, compose
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 ACTIVE = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-# the library modules without which a stage's results would be others
-USED = {
-    "data": {"corpora", "factbook", "leakage", "preparation", "sampling", "squad_format"},
-    "encoder": {"batching", "cpu_linear", "models", "pretraining"},
-    "reader": {"batching", "cpu_linear", "distillation", "features", "losses", "models", "stored_features"},
-    "sampling": {"sampling"},
-    "distillation": {
-        *("batching", "coefficients", "cpu_linear", "distillation", "features", "losses", "models"),
-        *("stored_features", "stored_logits"),
-    },
-    "zero-shot": {"batching", "cpu_linear", "decoding", "evaluation", "features", "metrics", "predict", "preparation"},
-    "evaluation": {"batching", "cpu_linear", "decoding", "evaluation", "features", "metrics", "predict", "preparation"},
-    "ablations": {
-        *("batching", "coefficients", "decoding", "distillation", "experiments", "features", "label_noise", "losses"),
-        *("metrics", "models", "parallel_view", "predict", "sampling", "stored_logits", "sweep_results", "sweeps"),
-        *("corpora", "cpu_linear", "preparation", "squad_format", "stored_features"),
-    },
-    "report": {
-        *("ablation_report", "ceiling", "evaluation", "experiments", "figures", "metrics", "published", "report"),
-        *("decoding", "features", "languages", "preparation", "significance", "sweep_results"),
-    },
-}
-READ = {  # parameters that change a stage's results, beside its inputs
-    "data": {"data", "sampling.languages", "encoder.pretrained"},
-    "encoder": {"threads", "encoder"},
-    "reader": {"threads", "encoder.pretrained", "features", "curriculum", "reader"},
-    "sampling": {"sampling"},
-    "distillation": {"threads", "processes", "features", "distillation", "generations", "methods.${item.method}"},
-    "zero-shot": {"threads", "data.evaluation_languages", "data.evaluation_sets", "features", "evaluation"},
-    "evaluation": {"threads", "data.evaluation_languages", "data.evaluation_sets", "features", "evaluation"},
-    "ablations": {
-        *("threads", "data.evaluation_languages", "data.evaluation_sets", "data.seed", "features", "reader"),
-        *("sampling", "distillation", "generations", "trained", "methods", "evaluation", "sweeps"),
-    },
-    "report": {
-        *("seeds", "trained", "methods", "data.evaluation_languages", "data.evaluation_questions"),
-        *("data.evaluation_sets", "data.seed", "sampling", "distillation", "generations", "features", "evaluation"),
-        "sweeps",
-    },
-}
 NEEDED = {  # the notebook's parameters that decide which result a stage makes
     "data": {"study"},
     "encoder": {"study"},
@@ -92,10 +60,6 @@ def value_of(place, tree=ACTIVE):
     return tree
 
 
-def test_the_stages():
-    assert set(PIPELINE) == set(USED)
-
-
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_command_passes_what_the_notebook_declares(stage):
     name, _, passed = command(stage)
@@ -122,36 +86,214 @@ def test_every_stage_s_name_carries_the_study(stage):
     assert set(matrix) == NEEDED[stage]
 
 
+# ------------------------------------------------------------------------------------ what a stage depends on
+
+
+def test_the_library_s_files_are_those_that_the_tracing_finds():
+    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    assert deps.written(text) == text, "run make deps"
+
+
+def stages_with(path):
+    """The stages that an edit of a file of the library reruns, if it changes no result."""
+    return {stage for stage in STAGES if path in PIPELINE[stage]["deps"]}
+
+
+def test_an_edit_reruns_the_stages_that_it_can_change():
+    reporting = [path.relative_to(ROOT).as_posix() for path in (ROOT / "xqa_lib" / "reporting").glob("[a-z]*")]
+    assert {path for path in reporting if stages_with(path) != {"report"}} == set()
+    assert stages_with("xqa_lib/losses.py") == {"reader", "distillation", "ablations"}
+    assert stages_with("xqa_lib/metrics.py") == {"zero-shot", "evaluation", "ablations", "report"}
+    assert stages_with("xqa_lib/data/factbook/languages") == {"data"}
+    assert stages_with("xqa_lib/study/stages.py") == {"encoder", "reader", "distillation"}
+    # what is called neutral is no dependency, and exists
+    for name in deps.NEUTRAL:
+        path = name.replace(".", "/")
+        assert (ROOT / f"{path}.py").is_file() or (ROOT / path).is_dir()
+        assert name == deps.REPORT[1] or not any(p.startswith((f"{path}.", f"{path}/")) for p in listed())
+
+
+def listed():
+    return {path for stage in STAGES for path in PIPELINE[stage]["deps"]}
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the sources, the notebooks and dvc.yaml, to plant imports in."""
+    for name in ("xqa_lib", "notebooks"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+HIDDEN = """
+
+def span_cross_entropy(start_logits, end_logits, start_positions, end_positions):
+    from . import metrics as m
+
+    return m.squad_em_f1("", [])
+"""
+
+
+def test_a_hidden_import_is_found(copy):
+    with open(copy / "xqa_lib" / "losses.py", "a", encoding="utf-8") as file:
+        file.write(HIDDEN)
+    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    found = yaml.safe_load(deps.written(text, copy))["stages"]
+    new = {stage: set(found[stage]["deps"]) - set(PIPELINE[stage]["deps"]) for stage in STAGES}
+    assert {stage: files for stage, files in new.items() if files} == {
+        "reader": {"xqa_lib/metrics.py"},
+        "distillation": {"xqa_lib/metrics.py"},
+    }
+    # nothing else of the file is touched
+    assert yaml.safe_load(re.sub(r" +- xqa_lib/.*\n", "", deps.written(text, copy))) == yaml.safe_load(
+        re.sub(r" +- xqa_lib/.*\n", "", text)
+    )
+
+
+SOURCES = {
+    "__init__": "",
+    "first": """
+        from . import second, third
+        from .tables import rows as lines
+
+        def by_name(second):
+            return second.nothing  # an argument, not the module
+
+        def by_attribute():
+            return second.value
+
+        def inside():
+            from .fifth import value
+            return [value for third in range(3)]
+
+        def handed_on():
+            return by_name(third)
+
+        class Reader(second.Base):
+            def read(self):
+                return lines()
+
+        def missing():
+            return second.misspelt
+    """,
+    "second": "from .third import value\nclass Base: pass\n",
+    "third": "from .fifth import value\nfrom . import sixth\ndef unused(): return sixth.x",
+    "fifth": "value = 1\n",
+    "sixth": "x = 1\n",
+    "tables/__init__": "from .made import rows\n",
+    "tables/made": "from pathlib import Path\nFILE = Path(__file__).with_name('rows.csv')\ndef rows(): return FILE\n",
+    "tables/other": "def rows(): return ''\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("called", "found"),
+    [
+        ("by_name", {"first"}),
+        # through second, which has it from third, which has it from fifth
+        ("by_attribute", {"first", "second", "third", "fifth"}),
+        ("inside", {"first", "fifth"}),
+        ("handed_on", {"first", "third", "fifth", "sixth"}),
+        ("Reader", {"first", "second", "tables/__init__", "tables/made", "tables/rows.csv"}),
+    ],
+)
+def test_what_a_name_reaches(tmp_path, called, found):
+    for name, text in SOURCES.items():
+        path = tmp_path / "xqa_lib" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+    (tmp_path / "xqa_lib" / "tables" / "rows.csv").touch()
+    notebook = tmp_path / "notebook.ipynb"
+
+    def reached(code, neutral=()):
+        cells = [
+            {"cell_type": "code", "source": f"%matplotlib inline\n{code}"},
+            {"cell_type": "markdown", "source": "x("},
+        ]
+        notebook.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+        files = deps.reached(deps.sources(tmp_path), notebook, neutral, tmp_path)
+        return {path.removeprefix("xqa_lib/").removesuffix(".py") for path in files}
+
+    assert reached(f"from xqa_lib import first\nfirst.{called}();") == found
+    assert reached(f"import xqa_lib.first\nxqa_lib.first.{called}();") == found
+    assert reached(f"from xqa_lib.first import {called} as f\nf", ["xqa_lib.fi"]) == found  # a name, not a beginning
+    assert reached(f"from xqa_lib.first import {called}\n{called}", ["xqa_lib.first"]) == set()
+    without = found - {"third", "fifth", "sixth"}
+    assert reached(f"from xqa_lib.first import {called}\n{called}", ["xqa_lib.third", "xqa_lib.fifth"]) == without
+    with pytest.raises(ValueError, match=r"^xqa_lib\.second\.misspelt is used, but xqa_lib/second\.py has no misspelt"):
+        reached("from xqa_lib.first import missing\nmissing")
+
+
+@pytest.fixture(scope="module")
+def read_by_stage(tmp_path_factory):
+    """stage -> the parameters that its function reads, as "section.name", at a small size."""
+    from xqa_lib.data import roles
+    from xqa_lib.reporting import report
+    from xqa_lib.study import samples, scoring, stages, sweeps
+    from xqa_lib.study.params import load_params
+
+    params = load_params("embedded/smoke")
+    folder = tmp_path_factory.mktemp("study")
+    sweeps_ = replace(params.sweeps, groups=["data"], ntl=[], few_ids=[1], label_noise=[], left_out=[])
+    paths = replace(params.paths, **{name: str(folder / name) for name in vars(params.paths)})
+    params = replace(params, paths=paths, trained=["skd-map"], seeds=[1], threads=1, sweeps=sweeps_)
+    named = {id(params): ""}
+    named |= {id(value): f"{name}." for name, value in vars(params).items() if is_dataclass(value)}
+    named |= {id(method): f"methods.{name}." for name, method in params.methods.items()}
+    leaves = (bool, int, float, str, list, type(None))
+    found, read = {}, set()
+
+    def noting(self, name):
+        value = object.__getattribute__(self, name)
+        if id(self) in named and not name.startswith("_") and isinstance(value, leaves):
+            read.add(f"{named[id(self)]}{name}")
+        return value
+
+    runs = {
+        "data": lambda: roles.prepare(params),
+        "encoder": lambda: stages.make_encoder(params),
+        "reader": lambda: stages.train_reader(params),
+        "sampling": lambda: samples.sample(params, 1),
+        "distillation": lambda: stages.train_student(params, "skd-map", 1),
+        "zero-shot": lambda: scoring.evaluate_system(params, layout.ZERO_SHOT, None),
+        "evaluation": lambda: scoring.evaluate_system(params, "skd-map", 1),
+        "ablations": lambda: sweeps.run_group(params, "data", 1),
+        "report": lambda: report.write((built := report.build(params)), report.draw(built)),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        # what a sweep that was killed is known by: all parameters
+        patch.setattr(sweeps, "_decides", lambda *arguments: {})
+        for kind in {type(params), *(type(value) for value in vars(params).values() if is_dataclass(value)), Method}:
+            patch.setattr(kind, "__getattribute__", noting)
+        for stage, run in runs.items():
+            read.clear()
+            run()
+            found[stage] = set(read)
+    return found
+
+
+FREE = ("paths.", "size", "study", "profile", "checkpoint_minutes")  # they change where and how, and no result
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
-def test_dependencies_of_the_repository_exist(stage):
-    name, _, _ = command(stage)
-    sources = [path for path in PIPELINE[stage]["deps"] if not path.startswith("${")]
-    assert sources[0] == f"notebooks/{name}.ipynb"
-    assert [path for path in sources if not (ROOT / path).exists()] == []
-    assert all(path.startswith(("notebooks/", "xqa_lib/")) for path in sources)
-    assert len(set(PIPELINE[stage]["deps"])) == len(PIPELINE[stage]["deps"])
-    modules = {Path(path).stem for path in sources if path.endswith(".py")}
-    assert modules >= USED[stage]
+def test_the_parameters_are_those_that_the_stage_reads(stage, read_by_stage):
+    declared = [place.replace("${item.method}", "skd-map") for place in PIPELINE[stage]["params"]]
+    read = {name for name in read_by_stage[stage] if not name.startswith(FREE)}
+
+    def covers(place, name):
+        return f"{name}.".startswith(f"{place}.")
+
+    assert {name for name in read if not any(covers(place, name) for place in declared)} == set()
+    # and none reruns it that it does not read
+    assert {place for place in declared if not any(covers(place, name) for name in read)} == set()
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_parameters_exist(stage):
     for place in PIPELINE[stage]["params"]:
-        if "${item.method}" in place:
-            assert place == "methods.${item.method}"
-            assert set(ACTIVE["trained"]) <= set(ACTIVE["methods"])
-        else:
-            value_of(place)
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_runs_again_for_the_parameters_that_it_reads_and_for_no_others(stage):
-    assert set(PIPELINE[stage]["params"]) == READ[stage]
-    # a name or a folder is in the stage's name and paths; it must not rerun anything by itself
-    assert {"profile", "size", "study", "paths"}.isdisjoint(PIPELINE[stage]["params"])
-    every = {name for places in READ.values() for name in (place.split(".")[0] for place in places)}
-    # none is read by nobody; when checkpoints are written decides no result
-    assert every | {"profile", "size", "study", "paths", "checkpoint_minutes"} == set(ACTIVE)
+        value_of(place.replace("${item.method}", ACTIVE["trained"][0]))
+    assert set(ACTIVE["trained"]) <= set(ACTIVE["methods"])
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -160,9 +302,20 @@ def test_pages_are_for_reading_only(stage):
     assert outputs(stage)[page] == {"cache": False}
     assert page.startswith("${paths.reports}/notebooks/")
     # what git holds, DVC does not
-    reports = {path: settings for path, settings in outputs(stage).items() if path.startswith("${paths.reports}")}
-    assert all(settings == {"cache": False} for settings in reports.values())
+    for path, settings in outputs(stage).items():
+        assert settings == ({"cache": False} if path.startswith(("${paths.reports}", "${paths.results}")) else {})
     assert not [path for path in PIPELINE[stage]["deps"] if path.startswith("${paths.reports}")]
+
+
+def test_records_tell_times_and_only_the_report_depends_on_them():
+    records = {path for stage in STAGES for path in outputs(stage) if path.startswith("${paths.results}/records/")}
+    assert len(records) == 5
+    for stage in set(STAGES) - {"report"}:
+        assert not [
+            p for p in PIPELINE[stage]["deps"] if p == "${paths.results}" or p.startswith("${paths.results}/records")
+        ]
+    # in a fresh clone, which has neither data nor models
+    assert [path for path in PIPELINE["report"]["deps"] if path.startswith("$")] == ["${paths.results}"]
 
 
 def test_the_report_s_outputs():
@@ -239,12 +392,14 @@ def test_dvc_reads_the_pipeline_of_every_profile(profile, size, resolved):
     assert before[f"evaluation@{study}-{pair}"] == {f"distillation@{study}-{pair}", f"data@{study}"}
     assert before[f"distillation@{study}-{pair}"] == {f"reader@{study}", f"sampling@{study}-{seed}", f"data@{study}"}
     assert before[f"reader@{study}"] == {f"encoder@{study}", f"data@{study}"}
+    assert before[f"encoder@{study}"] == {f"data@{study}"}
     assert before[f"data@{study}"] == set()
     assert before[f"report@{study}"] >= {f"evaluation@{study}-{pair}" for pair in pairs} | {f"zero-shot@{study}"}
     assert before[f"report@{study}"] >= {f"ablations@{study}-{group}" for group in groups}
     assert before[f"ablations@{study}-{groups[0]}"] == {
-        *(f"{stage}@{study}" for stage in ("data", "reader")),
-        *(f"distillation@{study}-{pair}" for pair in pairs),
+        *(f"{stage}@{study}" for stage in ("data", "reader", "zero-shot")),
+        *(f"{stage}@{study}-{pair}" for stage in ("distillation", "evaluation") for pair in pairs),
+        f"sampling@{study}-{groups[0].rpartition('-')[2]}",
     }
     # two stages never write to one place, and two studies neither
     assert len(results) == sum(map(len, outs.values()))
@@ -253,31 +408,85 @@ def test_dvc_reads_the_pipeline_of_every_profile(profile, size, resolved):
 
 @pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 def test_where_stages_write_is_where_the_library_looks(resolved):
-    from xqa_lib.study import sweeps
     from xqa_lib.study.params import load_params
 
     _, outs, _, _ = resolved("embedded", "full")
     params = load_params("embedded/full")
-    results = {ROOT / path for paths in outs.values() for path in paths}
-    assert params.data_folder in results
-    assert {layout.encoder_folder(params), layout.reader_folder(params)} <= results
-    assert {layout.scores_file(params, layout.ZERO_SHOT)} <= results
+    study, results = params.study, {name: {ROOT / path for path in paths} for name, paths in outs.items()}
+    assert results[f"data@{study}"] > {params.data_folder, params.results_folder / "data"}
+    assert results[f"encoder@{study}"] > {layout.encoder_folder(params), layout.record_file(params, "encoder")}
+    made = {layout.reader_folder(params), layout.log_file(params, "reader"), layout.record_file(params, "reader")}
+    assert results[f"reader@{study}"] > made
+    for system in (layout.ZERO_SHOT, layout.RANDOM_SPAN, layout.CEILING):
+        assert layout.scores_file(params, system) in results[f"zero-shot@{study}"]
+    assert layout.record_file(params, "scores-zero-shot") in results[f"zero-shot@{study}"]
     for seed in params.seeds:
-        assert layout.sampled_file(params, seed) in results
-        assert {sweeps.folder(params, group, seed) for group in params.sweeps.groups} <= results
+        assert layout.sampled_file(params, seed) in results[f"sampling@{study}-{seed}"]
+        for group in params.sweeps.groups:
+            assert layout.experiments_folder(params, group, seed) in results[f"ablations@{study}-{group}-{seed}"]
         for method in params.trained:
-            assert layout.student_folder(params, method, seed) in results
-            assert layout.scores_file(params, layout.system_name(method, seed)) in results
+            system = layout.system_name(method, seed)
+            made = {layout.student_folder(params, method, seed), layout.log_file(params, system)}
+            assert results[f"distillation@{study}-{method}-{seed}"] > made | {layout.record_file(params, system)}
+            made = {layout.scores_file(params, system), layout.record_file(params, f"scores-{system}")}
+            assert results[f"evaluation@{study}-{method}-{seed}"] > made
 
 
 def test_large_results_are_not_in_git():
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
     assert {"/data/", "/runs/"} <= set(ignored)
+    assert not {"/results/", "/reports/"} & set(ignored)
     for stage in STAGES:
         for path in outputs(stage):
-            assert re.match(r"\$\{paths\.(data|runs|reports)\}", path)
+            assert re.match(r"\$\{paths\.(data|runs|results|reports)\}", path)
     for profile in PROFILES:
         paths = yaml.safe_load(compose(profile))["paths"]
+        assert paths["results"] == f"results/{profile}"
         assert paths["data"].startswith("data/")
         assert paths["runs"].startswith("runs/")
         assert paths["reports"].split("/")[0] == "reports"
+
+
+# ---------------------------------------------------------------------------------------- experiments with other values
+
+
+def shown_experiments():
+    """(file, command) of every `dvc exp run` that is shown anywhere."""
+    places = ["README.md", "Makefile", *(f"{folder}/**/*" for folder in ("docs", "conf", "xqa_lib", "notebooks"))]
+    for path in sorted({path for place in places for path in ROOT.glob(place) if path.is_file()}):
+        if path.suffix != ".pyc":
+            for command in re.findall(r"dvc exp run[^`\n]*", path.read_text(encoding="utf-8")):
+                yield path.name, command
+
+
+def test_an_experiment_names_its_profile():
+    # DVC composes it from conf/config.yaml alone: of no profile it would be of the default one, whatever is active
+    found = list(shown_experiments())
+    assert {name for name, _ in found} >= {"README.md", "xquad.yaml", "__main__.py", "params.py"}
+    assert [(name, command) for name, command in found if "-S profile=" not in command] == []
+
+
+@pytest.mark.slow
+def test_an_experiment_is_of_the_profile_that_it_names(tmp_path):
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc" / "config", tmp_path / ".dvc" / "config")
+    (tmp_path / "params.yaml").write_text(compose("paper"), encoding="utf-8")
+    stage = {
+        "cmd": "cp params.yaml seen.yaml",
+        "params": ["profile", "methods"],
+        "outs": [{"seen.yaml": {"cache": False}}],
+    }
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"look": stage}}), encoding="utf-8")
+    (shown,) = [command for name, command in shown_experiments() if name == "README.md" and "--queue" not in command]
+    assert shown == "dvc exp run -S profile=embedded -S methods.skd.temperature=4"
+    command = [*shlex.split(shown.replace("embedded", "xquad")), "-S", "size=smoke"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"DVC_NO_ANALYTICS": "1", "PATH": f"{Path(sys.executable).parent}:{environment['PATH']}"}
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+    git = ["git", *identity]
+    for step in (["git", "init", "--quiet"], ["git", "add", "."], [*git, "commit", "--quiet", "-m", "x"], command):
+        subprocess.run(step, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    expected = yaml.safe_load(compose("xquad", "smoke"))
+    expected["methods"]["skd"]["temperature"] = 4
+    assert yaml.safe_load((tmp_path / "seen.yaml").read_text(encoding="utf-8")) == expected

@@ -212,11 +212,15 @@ def _compare(options):
     from .running import files
     from .study.params import load_params
 
-    table, missing = experiments_section.comparison(load_params(options.study))
+    study = load_params(options.study)
+    table, missing = experiments_section.comparison(study)
     for line in missing:
         print(f"missing: {line}", file=sys.stderr)
     if not len(table):
-        return _fail(f"{options.study}: no experiment has run yet: run `dvc repro`, or `dvc exp run --queue` for grids")
+        return _fail(
+            f"{options.study}: no experiment has run yet: run `dvc repro`, or for grids "
+            f"`dvc exp run --queue -S profile={study.profile} -S ...`"
+        )
     if options.output:
         files.write_text(options.output, table.to_csv(index=False, lineterminator="\n"))
     else:

@@ -6,6 +6,8 @@ other training data on every run; here the draw is a function of the seed, the i
 
 import hashlib
 
+KEY = ["id", "question_lang", "context_lang"]  # what tells an example from all others, in every table
+
 
 def pseudo_random_key(seed, *parts):
     """A sort key drawn from seed and parts. SHA-256, for `random.sample` may change between Python versions."""

@@ -24,8 +24,8 @@ import pandas as pd
 from scipy import stats
 
 from .languages import in_order
+from .sampling import KEY
 
-KEY = ("id", "question_lang", "context_lang")
 TASKS = ("xlt", "gxlt_off_diagonal", "gxlt")
 # Differences of F1 that are equal as fractions can differ in the last bits of their floats (0.8 - 0.6, 0.4 - 0.2);
 # unrounded they would get different ranks, or count as not zero.
@@ -478,7 +478,7 @@ def _runs(scores, value):
         )
     runs = {}
     for (name, system, seed), part in scores.groupby(["set", "system", "seed"], observed=True):
-        runs.setdefault((name, system), {})[seed] = part.set_index(list(KEY))[value]
+        runs.setdefault((name, system), {})[seed] = part.set_index(KEY)[value]
     return runs
 
 

@@ -103,14 +103,12 @@ def test_registry():
     assert corpora.languages_of("xquad") == (*PARALLEL, "el", "ru", "tr", "th", "ro")
     assert corpora.languages_of("tydiqa-goldp-dev") == ("en", "ar", "bn", "fi", "id", "ko", "ru", "sw", "te")
     assert corpora.languages_of("mlqa-translate-train") == ("es", "de", "ar", "hi", "vi", "zh")
-    metrics = {name: corpora.metric_of(name) for name in corpora.CORPORA}
+    metrics = {name: corpus.metric for name, corpus in corpora.CORPORA.items()}
     assert {name for name, metric in metrics.items() if metric == "mlqa"} == {"mlqa-dev", "mlqa-test"}
     assert set(metrics.values()) == {"squad", "mlqa"}
 
 
-@pytest.mark.parametrize(
-    "function", [corpora.load, corpora.available, corpora.languages_of, corpora.metric_of], ids=lambda f: f.__name__
-)
+@pytest.mark.parametrize("function", [corpora.load, corpora.available, corpora.languages_of], ids=lambda f: f.__name__)
 def test_unknown_data_set(function):
     with pytest.raises(DataError) as caught:
         function("XQuAD")

@@ -3,9 +3,11 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -233,6 +235,18 @@ def test_the_fingerprint():
         {"data": data_hash(faults.examples()[1:])},
     ):
         assert fingerprint({**facts, **changed}) != fingerprint(facts)
+
+
+def test_the_code_of_a_fingerprint_is_that_of_whole_rooms(tmp_path, monkeypatch):
+    library = tmp_path / "xqa_lib"
+    shutil.copytree(Path(checkpoints.__file__).parent.parent, library)
+    monkeypatch.setattr(checkpoints, "__file__", str(library / "training" / "checkpoints.py"))
+    before = fingerprint({})
+    for place, counts in {"losses.py": True, "training/batching.py": True, "study/sweeps.py": False}.items():
+        with open(library / place, "a") as file:
+            file.write("# edited\n")
+        assert (fingerprint({}) != before) == counts
+        before = fingerprint({})
 
 
 def test_data_hash_tells_rows_apart():

@@ -183,11 +183,6 @@ def languages_of(name):
     return require(name).languages
 
 
-def metric_of(name):
-    """The metric a data set is scored with: "mlqa" for MLQA, "squad" for the others (DataError: unknown name)."""
-    return require(name).metric
-
-
 def load(name, *, question_lang=None, context_lang=None, data_dir=None, require_answers=True):
     """The questions of one data set in one pair of languages.
 

@@ -2,13 +2,14 @@
 
 Roles, as in the paper: English *reader* training data (SQuAD's role), *parallel* examples in seven languages (XQuAD's
 role), and *evaluation* sets: the first is the development set, which chooses hyper-parameters; the others are only
-reported. Later stages read this folder alone:
+reported. Later stages read this folder alone (see `prepared`):
 
     reader/train-en.json
     parallel/<language>.json                               the same ids in every file
     evaluation/<set>/context-<xx>-question-<yy>.json       MLQA's naming
-    summary.csv, leakage.csv                               counts; overlap of training with evaluation data
-    kinds.csv                                              of factbook: what else the evaluation passages state
+
+To the results of the study goes, in data/: summary.csv, counts; leakage.csv, what the training data have seen of the
+evaluation data; kinds.csv, of factbook: what else the evaluation passages state.
 """
 
 import re
@@ -16,84 +17,19 @@ import re
 import pandas as pd
 
 from ..errors import DataError
-from ..languages import PARALLEL, ZERO_SHOT_TYDIQA, ZERO_SHOT_XQUAD, in_order, require
+from ..languages import in_order, require
 from ..running.files import atomic_folder, write_text
 from ..sampling import pseudo_random_key
 from . import corpora, factbook, leakage
-from .squad_format import read_squad, write_squad
+from .prepared import KIND_COLUMNS, evaluation_set, language_pairs, read_evaluation, read_parallel, some, whole_sets
+from .squad_format import write_squad
 
 VERSION = "xqa_lib 1"
-KIND_COLUMNS = ["set", "id", "context_lang", "kind", "answer", "right"]
-
-
-def _pairs(languages):
-    return [(question, context) for context in languages for question in languages]
-
-
-def _same(languages):
-    return [(language, language) for language in languages]
-
-
-# set -> (corpus or factbook split, (question, context) language pairs)
-EVALUATION_SETS = {
-    "factbook-dev": ("development", _pairs(PARALLEL)),
-    "factbook-test": ("test", _pairs(PARALLEL)),
-    "factbook-zero-shot": ("zero_shot", _same(ZERO_SHOT_XQUAD + ZERO_SHOT_TYDIQA)),
-    "mlqa-dev": ("mlqa-dev", _pairs(PARALLEL)),
-    "mlqa-test": ("mlqa-test", _pairs(PARALLEL)),
-    "xquad-zero-shot": ("xquad", _same(ZERO_SHOT_XQUAD)),
-    # of unseen languages, too, but split by whether the article is held out of the parallel data
-    "xquad-trained-articles": ("xquad", _same(ZERO_SHOT_XQUAD)),
-    "xquad-other-articles": ("xquad", _same(ZERO_SHOT_XQUAD)),
-    # of the training languages (any: see `language_pairs`), in all pairs, about the articles that are held out
-    "xquad-gxlt-other-articles": ("xquad", _pairs(PARALLEL)),
-    "xquad-en": ("xquad", [("en", "en")]),
-    "tydiqa-dev": ("tydiqa-goldp-dev", _same((*ZERO_SHOT_TYDIQA, "ru"))),
-    # the two zero-shot languages whose gold answers are in the copy made for XTREME
-    "tydiqa-train-ko-sw": ("tydiqa-goldp-train", _same(("ko", "sw"))),
-}
-# never cut to `data.evaluation_questions`: there to be read beside published scores
-WHOLE_SETS = ("xquad-en",)
 READER_SETS = ("squad-train", "squad-dev-without-xquad", "tydiqa-train-en")
 
 
-def metric_of(name):
-    """The metric, "squad" or "mlqa", of an evaluation set.
-
-    Factbook's sets are scored as those whose role they play: MLQA's metric for the seven languages that it knows.
-    """
-    source, _ = evaluation_set(name)
-    if source in factbook.SPLITS:
-        return "squad" if name == "factbook-zero-shot" else "mlqa"
-    return corpora.metric_of(source)
-
-
-def evaluation_set(name):
-    """(corpus or split, language pairs) of an evaluation set; raises DataError naming the known ones."""
-    if name not in EVALUATION_SETS:
-        raise DataError(f"unknown evaluation set {name!r}: expected one of {', '.join(EVALUATION_SETS)}")
-    return EVALUATION_SETS[name]
-
-
-def language_pairs(params, name):
-    """The (question, context) language pairs of an evaluation set that a study reads."""
-    _, pairs = evaluation_set(name)
-    if name == "xquad-gxlt-other-articles":
-        pairs = _pairs(in_order([*PARALLEL, *params.sampling.languages]))
-    kept = params.data.evaluation_languages
-    pairs = [pair for pair in pairs if not kept or set(pair) <= set(kept)]
-    if not pairs:
-        raise DataError(f"no language pair of {name} is left by data.evaluation_languages ({', '.join(kept)})")
-    return pairs
-
-
-def whole_sets(params):
-    """The evaluation sets of which a study reads every question (of its language pairs)."""
-    return [name for name in params.data.evaluation_sets if name in WHOLE_SETS or not params.data.evaluation_questions]
-
-
 def prepare(params):
-    """Write the data of a study to `params.data_folder`, whole or not at all.
+    """Stage `data`: write the data of a study to `params.data_folder`, whole or not at all, and their counts.
 
     Args:
         params: `params.Params`.
@@ -123,12 +59,12 @@ def prepare(params):
             for (question, context), examples in pairs.items():
                 path = folder / "evaluation" / name / f"context-{context}-question-{question}.json"
                 write_squad(path, examples, version=VERSION)
-        table = _summary(reader, parallel, evaluation)
-        write_text(folder / "summary.csv", table.to_csv(index=False, lineterminator="\n"))
-        write_text(folder / "leakage.csv", leaks.to_csv(index=False, lineterminator="\n"))
-        if stated:
-            kinds = pd.DataFrame(stated, columns=KIND_COLUMNS).astype({"right": int})
-            write_text(folder / "kinds.csv", kinds.to_csv(index=False, lineterminator="\n"))
+    table = _summary(reader, parallel, evaluation)
+    counts = {"summary": table, "leakage": leaks}
+    if stated:
+        counts["kinds"] = pd.DataFrame(stated, columns=KIND_COLUMNS).astype({"right": int})
+    for name, counted in counts.items():
+        write_text(params.results_folder / "data" / f"{name}.csv", counted.to_csv(index=False, lineterminator="\n"))
     return table
 
 
@@ -247,19 +183,6 @@ def _by_article(examples, held_out, name):
     return [example for example in examples if (example.title in held_out) == (name != "xquad-trained-articles")]
 
 
-def some(examples, most, seed):
-    """At most `most` examples of one language pair, drawn by ids and pair, in their order; all of them if 0.
-
-    Each pair draws its own, so that few questions a pair are many ids in all: ids are what the tests resample. A
-    smaller draw is a part of a larger one.
-    """
-    if not most or len(examples) <= most:
-        return list(examples)
-    keys = {e.id: pseudo_random_key(seed, e.id, e.question_lang, e.context_lang) for e in examples}
-    ids = set(sorted(keys, key=keys.get)[:most])
-    return [example for example in examples if example.id in ids]
-
-
 def _check_parallel(parallel):
     """Refuse parallel data whose languages do not have the same ids: DataError with one of them."""
     ids = {language: {example.id for example in examples} for language, examples in parallel.items()}
@@ -324,42 +247,6 @@ def _summary(reader, parallel, evaluation):
     return pd.DataFrame(rows, columns=columns).round(1)
 
 
-def study_texts(params):
-    """Every question and context of the prepared data, once each, in the order of the files."""
-    texts = {}
-    for path in sorted(params.data_folder.rglob("*.json")):
-        for example in read_squad(path, question_lang="", context_lang=""):
-            texts[example.context] = texts[example.question] = None
-    return list(texts)
-
-
-def read_reader_training(params):
-    """The reader's English examples."""
-    return read_squad(params.data_folder / "reader" / "train-en.json", question_lang="en", context_lang="en")
-
-
-def read_parallel(params):
-    """Language -> examples of the prepared parallel data; the ids are the same in every language."""
-    return {
-        language: read_squad(
-            params.data_folder / "parallel" / f"{language}.json", question_lang=language, context_lang=language
-        )
-        for language in params.sampling.languages
-    }
-
-
-def read_evaluation(params, name):
-    """All examples of an evaluation set, pair by pair."""
-    folder = params.data_folder / "evaluation" / name
-    return [
-        example
-        for question, context in language_pairs(params, name)
-        for example in read_squad(
-            folder / f"context-{context}-question-{question}.json", question_lang=question, context_lang=context
-        )
-    ]
-
-
 def overview(table):
     """`prepare`'s table by role, set and context language: language pairs, paragraphs of one pair, questions in all."""
     grouped = table.groupby(["role", "set", "context_lang"], sort=False)
@@ -389,25 +276,6 @@ def readable(table):
     return HTML(table.style.set_uuid("texts").set_properties(**style).to_html())
 
 
-def read_kinds(params):
-    """The answers that the passage of each evaluation question states.
-
-    Returns:
-        DataFrame with the columns `KIND_COLUMNS`: a row per set, question, language of its passage and stated answer;
-        right is 1 at the answer that is asked for, the kind of which is the question's. No rows where the kinds are
-        not known: of all data but factbook.
-
-    Raises:
-        DataError: the data were made without them.
-    """
-    if params.data.source != "factbook":
-        return pd.DataFrame(columns=KIND_COLUMNS)
-    path = params.data_folder / "kinds.csv"
-    if not path.is_file():
-        raise DataError(f"{path} is missing: run the data stage again, which writes it")
-    return pd.read_csv(path, dtype=str, keep_default_na=False).astype({"right": int})
-
-
 def type_guess(params):
     """Exact match, in points, of guessing among the facts of the right kind; None where the kinds are not known.
 
@@ -416,8 +284,3 @@ def type_guess(params):
     if params.data.source != "factbook":
         return None
     return round(factbook.type_guess_baseline(read_evaluation(params, params.data.evaluation_sets[0])), 1)
-
-
-def read_leakage(params):
-    """The table of `leakage_table` as the data stage wrote it."""
-    return pd.read_csv(params.data_folder / "leakage.csv")

@@ -17,8 +17,8 @@ from ..errors import DataError
 from ..languages import in_order, require
 from ..metrics import best_metric
 from ..running.files import write_text
+from ..sampling import KEY
 
-KEY = ["id", "question_lang", "context_lang"]
 COLUMNS = ["set", *KEY, "em", "f1", "rank", "prediction"]
 RANKS = 10  # how many of the best answers are looked through for an exact match
 TASKS = ("xlt", "gxlt", "gxlt_off_diagonal")

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from .. import significance
-from ..data.roles import metric_of
+from ..data.prepared import metric_of
 from ..errors import DataError
 from ..metrics import best_metric
 from .evaluation import COLUMNS, KEY, TASKS, of_task
@@ -31,7 +31,7 @@ def guess_scores(scores, kinds):
 
     Args:
         scores: DataFrame with the columns set and `KEY`: the questions; repeated ones count once.
-        kinds: as `roles.read_kinds`.
+        kinds: as `prepared.read_kinds`.
 
     Returns:
         DataFrame with the columns `COLUMNS`, rank 0 and no prediction; without the sets whose kinds are not known.
@@ -62,7 +62,7 @@ def right_kinds(scores, kinds):
 
     Args:
         scores: as `evaluation.score`.
-        kinds: as `roles.read_kinds`.
+        kinds: as `prepared.read_kinds`.
 
     Returns:
         list of 0 and 1, in the order of the rows. An exact match is of the right kind.
@@ -100,7 +100,7 @@ def shares(scores, kinds, *, seed=0, resamples=2000):
 
     Args:
         scores: DataFrame with columns system, seed and `evaluation.COLUMNS`.
-        kinds: as `roles.read_kinds`.
+        kinds: as `prepared.read_kinds`.
         seed, resamples: of the test.
 
     Returns:

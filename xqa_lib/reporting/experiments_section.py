@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from .. import significance
-from ..data import roles
+from ..data import prepared
 from ..errors import DataError
 from ..languages import in_order
 from ..reading import evaluation, kinds
 from ..reading.kinds import GUESS
-from ..study import experiments, run_results
+from ..study import experiments, layout, run_results
 from ..study.layout import ZERO_SHOT
 from . import figures
 from .tables import GUESS_NAME, markdown
@@ -104,7 +104,7 @@ def _zero_shot_once(scores, params):
 def _with_guess(params, scores):
     """Scores of settings, with what a guess by kind scores on the same questions where their kinds are known."""
     sets = {} if "set" in scores else {"set": params.data.evaluation_sets[0]}
-    guess = kinds.guess_scores(scores.assign(**sets), roles.read_kinds(params))
+    guess = kinds.guess_scores(scores.assign(**sets), prepared.read_kinds(params))
     return (
         pd.concat([scores, guess.assign(setting=GUESS, seed=params.seeds[0])[scores.columns]]) if len(guess) else scores
     )
@@ -113,7 +113,7 @@ def _with_guess(params, scores):
 def read_start_distribution(params, group, seed):
     """The table of `sweeps.start_distribution` as a group's run wrote it."""
     # a token may be the word "null"
-    path = run_results.folder(params, group, seed) / "start-distribution.csv"
+    path = layout.experiments_folder(params, group, seed) / "start-distribution.csv"
     return pd.read_csv(path, keep_default_na=False)
 
 

@@ -11,20 +11,18 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from .. import significance
-from ..data import roles
+from ..data import prepared
 from ..languages import in_order
 from ..reading import evaluation, kinds
 from ..reading.kinds import GUESS
 from ..running.files import atomic_folder, write_json, write_text
-from ..study import layout, run_results, stages
-from ..study.layout import ZERO_SHOT
-from . import experiments_section, figures, published
+from ..study import layout
+from ..study.layout import CEILING, RANDOM_SPAN, ZERO_SHOT
+from . import experiments_section, figures, published, trainings
 from .tables import GUESS_NAME, TASK_NAMES, markdown
 
-RANDOM = "random-span"
-CEILING = "ceiling"
-LABELS = {ZERO_SHOT: "zero-shot", RANDOM: "random span", GUESS: GUESS_NAME, CEILING: "perfect logits (ceiling)"}
-NOT_TRAINED = (RANDOM, GUESS, CEILING)
+LABELS = {ZERO_SHOT: "zero-shot", RANDOM_SPAN: "random span", GUESS: GUESS_NAME, CEILING: "perfect logits (ceiling)"}
+NOT_TRAINED = (RANDOM_SPAN, GUESS, CEILING)
 
 
 @dataclass(frozen=True)
@@ -71,16 +69,15 @@ def label(params, system):
 
 def load_scores(params):
     """All score files of a study in one table, with floors and ceiling: columns system, seed, `evaluation.COLUMNS`."""
-    tables = [evaluation.read_scores(layout.scores_file(params, ZERO_SHOT)).assign(system=ZERO_SHOT, seed=0)]
-    for method in params.trained:
-        for seed in params.seeds:
-            path = layout.scores_file(params, layout.system_name(method, seed))
-            tables.append(evaluation.read_scores(path).assign(system=method, seed=seed))
-    tables.append(stages.random_span_scores(params).assign(system=RANDOM, seed=0))
-    guess = kinds.guess_scores(tables[0], roles.read_kinds(params))
-    tables += [guess.assign(system=GUESS, seed=0)] if len(guess) else []
-    tables.append(stages.ceiling_scores(params).assign(system=CEILING, seed=0))
-    return pd.concat(tables, ignore_index=True)
+    trained = [(method, seed) for method in params.trained for seed in params.seeds]
+    files = {(ZERO_SHOT, 0): ZERO_SHOT} | {run: layout.system_name(*run) for run in trained}
+    files |= {(RANDOM_SPAN, 0): RANDOM_SPAN, (CEILING, 0): CEILING}
+    tables = {run: evaluation.read_scores(layout.scores_file(params, name)) for run, name in files.items()}
+    guess = kinds.guess_scores(tables[ZERO_SHOT, 0], prepared.read_kinds(params))
+    if len(guess):  # between floor and ceiling
+        tables = tables | {(GUESS, 0): guess, (CEILING, 0): tables.pop((CEILING, 0))}
+    named = [table.assign(system=system, seed=seed) for (system, seed), table in tables.items()]
+    return pd.concat(named, ignore_index=True)
 
 
 def build(params):
@@ -94,7 +91,7 @@ def build(params):
     """
     scores = load_scores(params)
     trained = scores[~scores["system"].isin(NOT_TRAINED)]
-    by_language = language_table(params, scores[scores["system"] != RANDOM])
+    by_language = language_table(params, scores[scores["system"] != RANDOM_SPAN])
     against_zero_shot = _labelled(params, significance.compare_systems(trained, ZERO_SHOT))
     compared = trained[trained["system"] != ZERO_SHOT]
     with_ce = "ce" in params.trained and len(params.trained) > 1
@@ -112,11 +109,11 @@ def build(params):
         by_language=by_language,
         minutes=run_table(params),
         logs={
-            (method, seed): pd.read_csv(layout.student_folder(params, method, seed) / "training_log.csv")
+            (method, seed): pd.read_csv(layout.log_file(params, layout.system_name(method, seed)))
             for method in params.trained
             for seed in params.seeds
         },
-        leakage=pd.read_csv(params.data_folder / "leakage.csv"),
+        leakage=prepared.read_leakage(params),
         by_question_language=by_question_language,
         by_question_language_against_ce=_labelled(
             params, significance.compare_systems(compared, "ce", by="question_lang", resamples=2000)
@@ -124,9 +121,9 @@ def build(params):
         if with_ce
         else by_question_language.iloc[:0],
         published=published.beside(
-            by_language[~by_language["system"].isin(NOT_TRAINED)], whole=roles.whole_sets(params)
+            by_language[~by_language["system"].isin(NOT_TRAINED)], whole=prepared.whole_sets(params)
         ),
-        kinds=_labelled(params, kinds.shares(trained, roles.read_kinds(params))),
+        kinds=_labelled(params, kinds.shares(trained, prepared.read_kinds(params))),
         ablations=experiments_section.build(params),
     )
 
@@ -171,14 +168,14 @@ def language_table(params, scores):
 
 def run_table(params):
     """Each trained model: its seed, parallel ids, examples, optimiser steps, minutes, TFLOP, weights (12 digits)."""
-    folders = [("reader (English)", params.reader.seed, 0, layout.reader_folder(params))]
+    runs = [("reader (English)", params.reader.seed, 0, "reader")]
     for method in params.trained:
-        for seed, ids in run_results.training_ids(params, method).items():
-            folders.append((label(params, method), seed, len(ids), layout.student_folder(params, method, seed)))
+        for seed, ids in trainings.training_ids(params, method).items():
+            runs.append((label(params, method), seed, len(ids), layout.system_name(method, seed)))
     rows = []
-    for name, seed, ids, folder in folders:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        steps = len(pd.read_csv(folder / "training_log.csv"))
+    for name, seed, ids, run in runs:
+        record = json.loads(layout.record_file(params, run).read_text(encoding="utf-8"))
+        steps = len(pd.read_csv(layout.log_file(params, run)))
         facts = [record[key] for key in ("examples", "minutes", "tflop", "weights")]
         rows.append((name, seed, ids, facts[0], steps, *facts[1:3], facts[3][:12]))
     return pd.DataFrame(rows, columns=["model", "seed", "ids", "examples", "steps", "minutes", "TFLOP", "weights"])
@@ -277,7 +274,7 @@ def _curves(report):
     figure.subplots_adjust(wspace=0.4, hspace=0.6)
     for row, method in zip(axes, methods, strict=True):
         log = report.logs[method, first]
-        columns = run_results.loss_terms(log)
+        columns = trainings.loss_terms(log)
         figures.training_curves(log, columns=columns, axes=row[: len(columns)])
         for ax in row[len(columns) :]:
             ax.set_axis_off()
@@ -343,7 +340,7 @@ def page(report, drawn):
     for name in params.data.evaluation_sets:
         part = report.table[report.table["set"] == name]
         first = part.iloc[0]
-        metric = "MLQA" if roles.metric_of(name) == "mlqa" else "SQuAD v1.1"
+        metric = "MLQA" if prepared.metric_of(name) == "mlqa" else "SQuAD v1.1"
         languages = part.loc[part["task"] == "xlt", "pairs"].iloc[0]
         questions = (
             f"{first['questions']:,} questions with question and context in one language, of {languages} "
@@ -545,7 +542,7 @@ def markdown_comparison(table, baseline):
 
 def summary_with_guess(params, scores):
     """`evaluation.summary` of one system; with em_guess and f1_guess, of a guess by kind, where kinds are known."""
-    table, guess = evaluation.summary(scores), kinds.guess_scores(scores, roles.read_kinds(params))
+    table, guess = evaluation.summary(scores), kinds.guess_scores(scores, prepared.read_kinds(params))
     if not len(guess):
         return table
     guess = evaluation.summary(guess)[["set", "task", "em", "f1"]]

@@ -4,62 +4,61 @@ import hashlib
 import json
 from pathlib import Path
 
+from ..data import roles
 from ..errors import DataError
 from ..running.files import write_text
-from . import layout, stages
+from . import layout, samples, scoring, stages
 from .layout import ZERO_SHOT
 
 
-def require(params, stage, *, method=None, seed=None):
+def require(params, stage, *, method=None, seed=None, group=None):
     """Make the results of `stage` and of those before it, if this code has not made them with these parameters yet.
 
     Only at smoke size: DVC keeps the results of a full study up to date, and a notebook must not start hours of
     training by surprise.
 
     Args:
-        stage: "data", "encoder", "reader", "sampling", "students" or "scores".
-        method, seed: for "sampling" (seed), "students" and "scores" (both).
+        stage: "data", "encoder", "reader", "sampling", "distillation", "evaluation" or "ablations".
+        method: for "distillation" and "evaluation", which takes `ZERO_SHOT`, too.
+        group: for "ablations".
+        seed: for these and "sampling".
 
     Raises:
-        DataError: a result that is missing in a study of full size.
+        DataError: a result that is missing in a study of full size; those that it was made from may be.
     """
     if stage == "data":
-        _once(params, params.data_folder, lambda: stages.prepare_data(params))
-        return
-    if stage == "encoder":
-        require(params, "data")
-        _once(params, layout.encoder_folder(params), lambda: stages.make_encoder(params))
+        _once(params, params.data_folder, lambda: roles.prepare(params))
+    elif stage == "encoder":
+        _once(params, layout.encoder_folder(params), lambda: stages.make_encoder(params), ("data", {}))
     elif stage == "reader":
-        require(params, "encoder")
-        _once(params, layout.reader_folder(params), lambda: stages.train_reader(params))
+        _once(params, layout.reader_folder(params), lambda: stages.train_reader(params), ("encoder", {}))
     elif stage == "sampling":
-        require(params, "data")
-        _once(params, layout.sampled_file(params, seed), lambda: stages.sample(params, seed))
-    elif stage == "students":
-        require(params, "reader")
-        require(params, "sampling", seed=seed)
-        _once(params, layout.student_folder(params, method, seed), lambda: stages.train_student(params, method, seed))
-    elif stage == "scores":
-        require_model(params, method, seed)
-        path = layout.scores_file(params, layout.system_name(method, seed))
-        _once(params, path, lambda: stages.evaluate_system(params, method, seed))
+        _once(params, layout.sampled_file(params, seed), lambda: samples.sample(params, seed), ("data", {}))
+    elif stage == "distillation":
+        result = layout.student_folder(params, method, seed)
+        before = ("reader", {}), ("sampling", {"seed": seed})
+        _once(params, result, lambda: stages.train_student(params, method, seed), *before)
+    elif stage == "evaluation":
+        result = layout.scores_file(params, layout.system_name(method, seed))
+        before = ("reader", {}) if method == ZERO_SHOT else ("distillation", {"method": method, "seed": seed})
+        _once(params, result, lambda: scoring.evaluate_system(params, method, seed), before)
+    elif stage == "ablations":
+        from . import sweeps
+
+        result = layout.experiments_folder(params, group, seed)
+        _once(params, result, lambda: sweeps.run_group(params, group, seed), *_before_ablations(params, seed))
     else:
         raise ValueError(f"unknown stage {stage!r}")
 
 
-def require_sweep(params, group, seed):
-    """`require` the results of a group of experiments with one seed."""
-    from . import sweeps
-
-    require_sweep_inputs(params, seed)
-    _once(params, sweeps.folder(params, group, seed), lambda: sweeps.run_group(params, group, seed))
+def _before_ablations(params, seed):
+    return [("evaluation", {"method": method, "seed": seed}) for method in (ZERO_SHOT, *params.trained)]
 
 
-def require_sweep_inputs(params, seed):
-    """`require` what the experiments start from: reader and students of the study with this seed, and their scores."""
-    require(params, "scores", method=ZERO_SHOT)
-    for method in params.trained:
-        require(params, "scores", method=method, seed=seed)
+def require_ablation_inputs(params, seed):
+    """`require` what the experiments start from: the reader, the study's students with this seed, and their scores."""
+    for stage, which in _before_ablations(params, seed):
+        require(params, stage, **which)
 
 
 def require_model(params, method, seed):
@@ -67,25 +66,28 @@ def require_model(params, method, seed):
     if method == ZERO_SHOT:
         require(params, "reader")
     else:
-        require(params, "students", method=method, seed=seed)
+        require(params, "distillation", method=method, seed=seed)
 
 
 def require_all(params):
     """`require` the scores of every system and the results of every group of experiments of the study."""
-    require(params, "scores", method=ZERO_SHOT)
-    for method in params.trained:
-        for seed in params.seeds:
-            require(params, "scores", method=method, seed=seed)
+    require(params, "evaluation", method=ZERO_SHOT)
+    for seed in params.seeds:
+        for method in params.trained:
+            require(params, "evaluation", method=method, seed=seed)
     for group in params.sweeps.groups:
         for seed in params.seeds:
-            require_sweep(params, group, seed)
+            require(params, "ablations", group=group, seed=seed)
 
 
-def _once(params, result, make):
+def _once(params, result, make, *before):
+    """Make a result, after what comes before it: pairs of a stage and its options."""
     if params.size != "smoke":
         if not Path(result).exists():
             raise DataError(f"{result} is missing: run `dvc repro`, which makes it")
         return
+    for stage, which in before:
+        require(params, stage, **which)
     # a result of other code or other parameters is not this one
     stamp = result.with_name(f".{result.name}.made-by")
     fingerprint = _fingerprint(params)

@@ -72,7 +72,8 @@ class Paths:
     """Folders of the study, relative to the repository root."""
 
     data: Annotated[str, Field(description="prepared data, SQuAD format")]
-    runs: Annotated[str, Field(description="encoder, readers, students, scores")]
+    runs: Annotated[str, Field(description="encoder, readers, samples, students: large, in DVC's cache")]
+    results: Annotated[str, Field(description="scores, logs, run records, experiments: small, in git")]
     reports: Annotated[str, Field(description="what people read")]
 
 
@@ -98,7 +99,7 @@ class Data:
     ]
     questions_per_paragraph: Annotated[Count, Field(description="of parallel and evaluation data (factbook); 0: all")]
     evaluation_questions: Annotated[
-        Count, Field(description="at most so many per language pair, but of roles.WHOLE_SETS; 0: all")
+        Count, Field(description="at most so many per language pair, but of prepared.WHOLE_SETS; 0: all")
     ]
     evaluation_languages: Annotated[
         _list(Language), Field(description="leave out language pairs of evaluation sets with any other; empty: none")
@@ -226,7 +227,8 @@ class Evaluation:
 class Sweeps:
     """The ablations (see `xqa_lib.study.experiments`): their grids, and a size at which many runs fit into one study.
 
-    Every list may be longer than a profile's: `dvc exp run -S 'sweeps.temperatures=[2,4,8,18]'` adds what it lacks.
+    Every list may be longer than a profile's: `dvc exp run -S profile=embedded -S
+    'sweeps.temperatures=[2,4,8,18]'` adds what it lacks.
     """
 
     groups: Annotated[
@@ -339,8 +341,13 @@ class Params:
 
     @property
     def runs_folder(self):
-        """`Path` of encoder, readers, students and scores."""
+        """`Path` of encoder, readers, samples and students."""
         return ROOT / self.paths.runs
+
+    @property
+    def results_folder(self):
+        """`Path` of scores, logs, run records and experiments."""
+        return ROOT / self.paths.results
 
     @property
     def reports_folder(self):

@@ -1,12 +1,44 @@
-"""Which parallel ids are trained on, and their sampled pairs as training examples."""
+"""The stage `sampling`: which parallel ids are trained on, and their sampled pairs as training examples."""
 
 from dataclasses import replace
 
 import pandas as pd
 
 from .. import sampling
+from ..data import prepared
 from ..errors import DataError
-from ..reading.evaluation import KEY
+from ..running.files import write_text
+from ..sampling import KEY
+from . import layout
+
+
+def sample(params, seed):
+    """Stage `sampling`: the ids that the seed draws, and their pairs of every ntl, nested, in one file.
+
+    The sample for a smaller ntl is part of the one for a larger ntl, so that a row's column `ntl` says from which ntl
+    on the pair is trained on; ntl 0 has the same-language pairs of all languages.
+
+    Returns:
+        DataFrame id, question_lang, context_lang, ntl.
+    """
+    parallel = prepared.read_parallel(params)
+    ids = chosen_ids(parallel, params.sampling.parallel_ids, seed)
+    languages = list(params.sampling.languages)
+    first = {}
+    targets = len(languages) - (params.sampling.pivot is not None)
+    for ntl in range(1, max(1, targets) + 1):
+        drawn = sampling.sample_pairs(ids, languages=languages, ntl=ntl, seed=seed, pivot=params.sampling.pivot)
+        for pair in drawn:
+            first.setdefault(pair, ntl)
+    table = pd.DataFrame([(*pair, ntl) for pair, ntl in first.items()], columns=[*KEY, "ntl"])
+    write_text(layout.sampled_file(params, seed), table.to_csv(index=False, lineterminator="\n"))
+    return table
+
+
+def read_sample(params, seed):
+    """The table that `sample` wrote."""
+    table = pd.read_csv(layout.sampled_file(params, seed), dtype=str, keep_default_na=False)
+    return table.astype({"ntl": int})
 
 
 def aligned_ids(parallel):

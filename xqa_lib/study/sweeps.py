@@ -4,10 +4,10 @@ Every setting is trained from the same English reader and scored on the same que
 settings can be compared question by question. The settings that may be chosen by it are also scored on the other sets,
 into a file of its own: whoever chooses reads `scores.csv` alone. What comes out are tables keyed by the setting:
 
-    runs/<study>/sweeps/<group>/seed-<seed>/
-        scores.csv              setting, evaluation.KEY, em, f1 (0 to 1), rank: one row per question and language pair
+    results/<study>/sweeps/<group>/seed-<seed>/
+        scores.csv              setting, KEY, em, f1 (0 to 1), rank: one row per question and language pair
         other-sets.csv          the same without rank, with the set's name, of `experiments.selectable` and the reader
-        logs.csv                setting, and a row per optimiser step as in a student's training_log.csv
+        logs.csv                setting, and a row per optimiser step as in the log of a student
         start-distribution.csv  the reader's start probabilities on one training example
         run.json                the settings, how many examples, steps and wrong answers each had, its weights
 """
@@ -24,15 +24,15 @@ import pandas as pd
 import torch
 
 from .. import sampling
-from ..data import label_noise, roles
+from ..data import label_noise, prepared
 from ..errors import DataError
 from ..reading import evaluation
-from ..reading.evaluation import KEY
 from ..running.files import atomic_folder, write_json, write_text
 from ..running.run_record import recorded
+from ..sampling import KEY
 from ..training import checkpoints, compute, dataset, distillation, models, parallel_view
-from . import experiments, layout, samples, stages
-from .run_results import COLUMNS, OTHER_COLUMNS, folder, read_group  # noqa: F401  (read_group: for notebooks)
+from . import arithmetic, experiments, layout, samples
+from .run_results import COLUMNS, OTHER_COLUMNS, read_group  # noqa: F401  (read_group: for notebooks)
 
 
 def sample_questions(params, name):
@@ -41,10 +41,10 @@ def sample_questions(params, name):
     They are the same for every setting and seed, and among those that the study's systems are scored on.
     """
     pairs = {}
-    for example in roles.read_evaluation(params, name):
+    for example in prepared.read_evaluation(params, name):
         pairs.setdefault((example.question_lang, example.context_lang), []).append(example)
     most = params.sweeps.evaluation_questions
-    return [example for examples in pairs.values() for example in roles.some(examples, most, params.data.seed)]
+    return [example for examples in pairs.values() for example in prepared.some(examples, most, params.data.seed)]
 
 
 def training_examples(setting, parallel, params, seed):
@@ -188,7 +188,7 @@ class Trainer:
             generations=generations,
             seed=self.seed,
             output_dir=self.scratch,
-            bf16=stages.bf16(self.params),
+            bf16=arithmetic.bf16(self.params, self.reader),
             frozen=self.params.encoder.frozen,
             **options,
         )
@@ -229,18 +229,19 @@ def run_group(params, group, seed):
     settings = experiments.assigned(params, group)
     first = group == params.sweeps.groups[0]
     own = experiments.students_of_the_study(params)
-    stages.use_threads(params)
+    arithmetic.use_threads(params)
     reader, tokenizer = models.load_reader(layout.reader_folder(params))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    bf16 = stages.bf16(params)
+    bf16 = arithmetic.bf16(params, reader)
     questions = {name: sample_questions(params, name) for name in params.data.evaluation_sets}
     selectable = {key for found in experiments.selectable(params).values() for key in found}
-    parallel = roles.read_parallel(params)
-    inputs = [layout.reader_folder(params) / "run.json"]
-    place = folder(params, group, seed)
+    parallel = prepared.read_parallel(params)
+    inputs = [layout.reader_folder(params) / "model.safetensors"]
     with (
-        checkpoints.kept(layout.checkpoints_folder(params, place), minutes=params.checkpoint_minutes) as kept,
-        atomic_folder(place) as out,
+        checkpoints.kept(
+            layout.checkpoints_folder(params, f"sweeps-{group}-seed-{seed}"), minutes=params.checkpoint_minutes
+        ) as kept,
+        atomic_folder(layout.experiments_folder(params, group, seed)) as out,
         recorded(out / "run.json", inputs=inputs, seed=seed, group=group) as record,
     ):
         trainer = Trainer(params, reader, tokenizer, parallel, seed, out / "trainer", kept)
@@ -267,7 +268,7 @@ def run_group(params, group, seed):
                         table = evaluation.evaluate_reader(
                             model.to(device),
                             tokenizer,
-                            {name: (roles.metric_of(name), examples) for name, examples in asked.items()},
+                            {name: (prepared.metric_of(name), examples) for name, examples in asked.items()},
                             features=params.features,
                             evaluation=params.evaluation,
                             bf16=bf16,
@@ -323,39 +324,29 @@ def _own_scores(params, system, questions):
 
 def _student(params, method, seed):
     """(log, facts) of one of the study's own students."""
-    source = layout.student_folder(params, method, seed)
-    log = pd.read_csv(source / "training_log.csv")
-    record = json.loads((source / "run.json").read_text(encoding="utf-8"))
+    log = pd.read_csv(layout.log_file(params, layout.system_name(method, seed)))
+    model, _ = models.load_reader(layout.student_folder(params, method, seed))
+    pairs = samples.sampled_pairs(samples.read_sample(params, seed), params.method(method).ntl)
     facts = {
         "student": method,
-        "examples": record["examples"],
+        "examples": len(pairs),
         "corrupted": 0,
-        "ids": len(record["ids"]),
+        "ids": pairs["id"].nunique(),
         "steps": len(log),
-        "weights": record["weights"],
+        "weights": models.weights_hash(model),
     }
     return log, facts
 
 
 def _decides(params, reader, parallel, questions, seed):
     """What decides the result of a setting, beside the setting: facts for `checkpoints.fingerprint`."""
-    code = (
-        "decoding",
-        "metrics",
-        "sampling",
-        "data/label_noise",
-        "reading/evaluation",
-        "reading/predict",
-        "study/samples",
-        "study/sweeps",
-    )
     return {
         "params": {name: value for name, value in params.as_dict().items() if name not in ("sweeps", "paths")},
         "reader": models.weights_hash(reader),
         "parallel": checkpoints.data_hash(sorted(parallel.items())),
         "questions": {name: checkpoints.data_hash(sample) for name, sample in questions.items()},
         "seed": seed,
-        "code": checkpoints.code_hashes(code),
+        "code": checkpoints.code_hash("data", "reading", "study"),
     }
 
 

@@ -38,13 +38,6 @@ from ..running.files import check_space, sha256_of, sync_folder, write_json
 from . import processes
 
 KEPT = 2  # the last one, and the one before in case it is damaged
-# modules that decide what a training computes
-CODE = (
-    *("coefficients", "features", "losses"),
-    *("training/batching", "training/cpu_linear", "training/dataset", "training/distillation", "training/models"),
-    *("training/parallel_view", "training/processes", "training/stored_features"),
-    *("training/teacher_logits", "training/trainer"),
-)
 MANIFEST = "manifest.json"
 STATE = "run.json"
 
@@ -53,15 +46,17 @@ class TrainingStopped(DataError):
     """A training that was asked to stop (SIGTERM, Ctrl-C) and left a checkpoint. The message says how to go on."""
 
 
-def code_hashes(modules):
-    """module, such as "training/models" -> SHA-256 of its source."""
-    return {name: sha256_of(Path(__file__).parent.parent / f"{name}.py") for name in modules}
+def code_hash(*rooms):
+    """SHA-256 of all sources in rooms of the library ("": those of no room); whole rooms, so that none is forgotten."""
+    library = Path(__file__).parent.parent
+    found = [path for room in rooms for path in sorted((library / room).glob("*.py"))]
+    return data_hash((path.relative_to(library).as_posix(), sha256_of(path)) for path in found)
 
 
 def fingerprint(facts):
     """SHA-256 of facts (JSON values), code and versions that decide the bits of a run, as 64 hexadecimal digits."""
     packages = {name: version(name) for name in ("torch", "transformers", "accelerate", "tokenizers")}
-    code = code_hashes(CODE)
+    code = code_hash("", "training")
     text = json.dumps({"facts": facts, "packages": packages, "code": code}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ...errors import DataError, problems_of
 from ...languages import LANGUAGES
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).with_name("languages")
 
 # Entity type -> relation -> kind of its answer. Relations of one kind form a group, stated together or not at all.
 RELATIONS = {

@@ -1,0 +1,102 @@
+"""The stages `zero-shot` and `evaluation`: what a system scores, and the floor and ceiling of every table of scores."""
+
+import pandas as pd
+
+from ..data import prepared
+from ..errors import DataError
+from ..reading import ceiling, evaluation
+from ..running.run_record import recorded
+from . import arithmetic, layout
+
+
+def evaluate_system(params, method, seed):
+    """Stages `zero-shot` and `evaluation`: read every evaluation set with one system.
+
+    With the scores of the English reader come those of random spans and of perfect logits, so that all later stages,
+    and the report in a fresh checkout, do without data and models.
+
+    Args:
+        method: name of a method, or `ZERO_SHOT` for the English reader itself (its `seed` is not looked at).
+
+    Returns:
+        DataFrame as `evaluation.score`, a row per question and language pair.
+    """
+    from ..training import compute, models
+
+    arithmetic.use_threads(params)
+    system = layout.system_name(method, seed)
+    folder = layout.reader_folder(params) if method == layout.ZERO_SHOT else layout.student_folder(params, method, seed)
+    model, tokenizer = models.load_reader(folder)
+    _on_device(model)
+    sets = {
+        name: (prepared.metric_of(name), prepared.read_evaluation(params, name)) for name in params.data.evaluation_sets
+    }
+    record_file = layout.record_file(params, f"scores-{system}")
+    with (
+        recorded(record_file, inputs=[folder / "model.safetensors"]) as record,
+        compute.tokens_read(model) as tokens,
+    ):
+        bf16 = arithmetic.bf16(params, model)
+        scores = evaluation.evaluate_reader(
+            model, tokenizer, sets, features=params.features, evaluation=params.evaluation, bf16=bf16
+        )
+        evaluation.write_scores(layout.scores_file(params, system), scores)
+        record["tflop"] = round(compute.tflop(model, tokens[0], compute.READ), 4)
+    if method == layout.ZERO_SHOT:
+        evaluation.write_scores(layout.scores_file(params, layout.RANDOM_SPAN), random_span_scores(params, sets))
+        evaluation.write_scores(layout.scores_file(params, layout.CEILING), ceiling_scores(params, tokenizer, sets))
+    return scores
+
+
+def _on_device(model):
+    """The model on the GPU if there is one, as `Trainer` has it for the trainings."""
+    import torch
+
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def english_score(params):
+    """F1 of the reader, in points, on the English questions about English passages of the development set.
+
+    Raises:
+        DataError: the development set has none.
+    """
+    from ..training import models
+
+    arithmetic.use_threads(params)
+    name = params.data.evaluation_sets[0]
+    examples = [e for e in prepared.read_evaluation(params, name) if e.question_lang == e.context_lang == "en"]
+    if not examples:
+        raise DataError(
+            f"{name} has no English questions, by which to see whether the reader has learnt to read: put a set that "
+            "has them first in data.evaluation_sets"
+        )
+    model, tokenizer = models.load_reader(layout.reader_folder(params))
+    scores = evaluation.evaluate_reader(
+        _on_device(model),
+        tokenizer,
+        {name: (prepared.metric_of(name), examples)},
+        features=params.features,
+        evaluation=params.evaluation,
+        bf16=arithmetic.bf16(params, model),
+    )
+    return 100 * scores["f1"].mean()
+
+
+def random_span_scores(params, sets):
+    """Scores of random spans on evaluation sets, name -> (metric, examples): the floor of the tables."""
+    return _scores(sets, lambda examples: evaluation.random_spans(examples, seed=params.data.seed))
+
+
+def ceiling_scores(params, tokenizer, sets):
+    """Scores of perfect logits (see `reading.ceiling`) on evaluation sets, name -> (metric, examples)."""
+    features, longest = params.features, params.evaluation.max_answer_tokens
+    return _scores(sets, lambda e: ceiling.perfect_answers(tokenizer, e, features=features, max_answer_tokens=longest))
+
+
+def _scores(sets, answers):
+    tables = [
+        evaluation.score(examples, answers(examples), metric=metric, name=name)
+        for name, (metric, examples) in sets.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
