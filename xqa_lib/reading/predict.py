@@ -11,7 +11,7 @@ from ..decoding import best_answers
 from ..errors import DataError
 from ..features import encode_pairs
 from ..training.batching import CPU_TOKENS, cut
-from ..training.models import load_reader, span_logits
+from ..training.models import load_reader, position_limit, refuse_long_windows, span_logits
 
 
 def window_logits(model, windows, *, batch_size, bf16=False, progress=None):
@@ -71,7 +71,11 @@ def stream_answers(
 
     Yields:
         One list of `decoding.Answer` per example, best first.
+
+    Raises:
+        DataError: windows longer than the model.
     """
+    refuse_long_windows(model, features.max_length)
     block = 4096
     for first in range(0, len(examples), block):
         part = examples[first : first + block]
@@ -106,10 +110,7 @@ class WindowSizes(NamedTuple):
     @classmethod
     def of(cls, reader, tokenizer):
         """384, 128 and 64, or as much less as the model has positions less."""
-        limit = getattr(reader.config, "max_position_embeddings", 512)
-        # these number positions from the padding's index on
-        padding_offset = 2 if reader.config.model_type in ("roberta", "xlm-roberta", "camembert") else 0
-        max_length = min(384, tokenizer.model_max_length, limit - padding_offset)
+        max_length = min(384, tokenizer.model_max_length, position_limit(reader) or 384)
         return cls(max_length, max(1, max_length // 3), max(1, max_length // 6))
 
 
