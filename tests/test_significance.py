@@ -384,6 +384,33 @@ def test_copies_of_an_id_count_once():
     assert (result.low, result.high, result.p_value) == pytest.approx((expected.low, expected.high, expected.p_value))
 
 
+def test_clusters_of_ids_are_resampled_whole():
+    values = np.random.default_rng(9).normal(0.1, 0.3, 60)
+    scores, articles = runs(values), runs(values.reshape(20, 3).mean(axis=1))
+    clusters = {f"q{number}": f"article {number // 3}" for number in range(60)}
+    result = seed_and_id_test(scores, zeros(scores), clusters=clusters)
+    expected = seed_and_id_test(articles, zeros(articles))  # each article is one score
+    assert (result.n, result.n_ids, expected.n_ids) == (60, 60, 20)
+    assert result.degrees_of_freedom == pytest.approx(expected.degrees_of_freedom)
+    assert (result.difference, result.low, result.high) == pytest.approx(
+        (expected.difference, expected.low, expected.high), abs=0.002
+    )
+    # of every id by itself they are what no mapping gives
+    own = {f"q{number}": number for number in range(60)}
+    assert seed_and_id_test(scores, zeros(scores), clusters=own) == seed_and_id_test(scores, zeros(scores))
+
+
+def test_ids_of_one_cluster_in_one_language_pair_add_up():
+    # article a has q0 and q1 in en-en and q1 in en-de, b has q2 in both
+    keys = [("q0", "en", "en"), ("q1", "en", "en"), ("q1", "en", "de"), ("q2", "en", "en"), ("q2", "en", "de")]
+    scores = runs([0.2, 0.4, 0.6, 0.8, 0.0], keys=keys)
+    result = seed_and_id_test(scores, zeros(scores), resamples=100_000, clusters={"q0": "a", "q1": "a", "q2": "b"})
+    assert result.difference == pytest.approx((1.4 / 3 + 0.6 / 2) / 2)
+    # a a: (.3 + .6) / 2; a b: the difference; b b: (.8 + .0) / 2
+    means = [0.45, result.difference, result.difference, 0.4]
+    assert result.standard_error**2 == pytest.approx(2 * np.var(means), rel=0.02)
+
+
 def test_a_resample_without_a_language_pair():
     # the pair en-de has one id of two: a quarter of the resamples lack it, and are the mean of the other pair
     scores = runs([0.4, 0.0, 0.8], keys=[("q0", "en", "en"), ("q1", "en", "en"), ("q1", "en", "de")])
@@ -469,6 +496,20 @@ def test_order_does_not_matter_and_the_seed_does():
         ),
         (runs([0, 0]), runs([0, 0]), {"confidence": 95}, ValueError, "confidence must lie in (0, 1), got 95"),
         (runs([0, 0]), runs([0, 0]), {"resamples": 0}, ValueError, "resamples must be an integer >= 1, got 0"),
+        (
+            runs([0, 0]),
+            runs([0, 0]),
+            {"clusters": {"q0": "a"}},
+            ValueError,
+            "clusters names none for 1 ids, such as 'q1'; give every id one",
+        ),
+        (
+            runs([0, 0]),
+            runs([0, 0]),
+            {"clusters": {"q0": "a", "q1": "a"}},
+            ValueError,
+            "the test needs more than one cluster of ids to resample, found 1; use more questions",
+        ),
     ],
 )
 def test_seeds_and_ids_refuse(a, b, options, error, message):

@@ -324,37 +324,42 @@ def _seed_differences(runs_a, runs_b, names):
     return pd.DataFrame(columns)
 
 
-def _seed_and_id(differences, *, resamples, confidence, seed):
+def _seed_and_id(differences, *, resamples, confidence, seed, clusters=None):
     """`Effect` of the differences of each seed (columns) at the same keys (rows)."""
     _check_options(resamples, confidence)
     index = differences.index
     if set(index.names) != set(KEY):
         raise ValueError(f"the index levels must be named {', '.join(KEY)}, found {list(index.names)}; rename them")
-    ids, id_names = pd.factorize(index.get_level_values("id"))
+    ids = index.get_level_values("id")
+    unknown = [] if clusters is None else [i for i in ids.unique() if i not in clusters]
+    if unknown:
+        raise ValueError(f"clusters names none for {len(unknown)} ids, such as {unknown[0]!r}; give every id one")
+    units, unit_names = pd.factorize(ids if clusters is None else ids.map(clusters))
     pairs, pair_names = pd.factorize(index.droplevel("id"))
-    n_ids, n_pairs, seeds = len(id_names), len(pair_names), differences.shape[1]
-    if n_ids < 2:
-        raise ValueError(f"the test needs more than one id to resample, found {n_ids}; use more questions")
+    n_units, n_pairs, seeds = len(unit_names), len(pair_names), differences.shape[1]
+    if n_units < 2:
+        unit = "id" if clusters is None else "cluster of ids"
+        raise ValueError(f"the test needs more than one {unit} to resample, found {n_units}; use more questions")
     by_seed = differences.groupby(pairs).mean().mean().round(_DECIMALS)
     difference = float(by_seed.mean())
     of_seeds = float(by_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0
-    # keys are unique, so that an id has one score, or none, in a pair
-    sums, counts = np.zeros((n_ids, n_pairs)), np.zeros((n_ids, n_pairs))
-    sums[ids, pairs], counts[ids, pairs] = differences.mean(axis=1), 1
+    sums, counts = np.zeros((n_units, n_pairs)), np.zeros((n_units, n_pairs))
+    np.add.at(sums, (units, pairs), differences.mean(axis=1))
+    np.add.at(counts, (units, pairs), 1)
     means = _resampled_means(sums, counts, resamples, np.random.default_rng(seed))
     # resampling n ids varies by (n - 1) / n of what drawing n new ones does
-    of_ids = float(means.var()) * n_ids / (n_ids - 1)
+    of_ids = float(means.var()) * n_units / (n_units - 1)
     variance = of_seeds + of_ids
     error, degrees, half_width, p_value = 0.0, np.inf, 0.0, float(difference == 0)
     if variance > 10.0 ** (-2 * _DECIMALS):  # below, it is rounding
         error = variance**0.5
         # the components as shares of the variance: squares of tiny ones would vanish
-        degrees = 1 / ((of_seeds / variance) ** 2 / max(seeds - 1, 1) + (of_ids / variance) ** 2 / (n_ids - 1))
+        degrees = 1 / ((of_seeds / variance) ** 2 / max(seeds - 1, 1) + (of_ids / variance) ** 2 / (n_units - 1))
         half_width = error * float(stats.t.isf((1 - confidence) / 2, degrees))
         p_value = 2 * float(stats.t.sf(abs(difference) / error, degrees))
     return Effect(
         n=len(differences),
-        n_ids=n_ids,
+        n_ids=ids.nunique(),
         n_pairs=n_pairs,
         seeds=seeds,
         difference=difference,
@@ -367,7 +372,7 @@ def _seed_and_id(differences, *, resamples, confidence, seed):
     )
 
 
-def seed_and_id_test(scores_a, scores_b, *, resamples=10_000, confidence=0.95, seed=0):
+def seed_and_id_test(scores_a, scores_b, *, resamples=10_000, confidence=0.95, seed=0, clusters=None):
     """Test and interval of the difference a - b that counts seeds of the training and clusters by id.
 
     The difference of a seed is the mean of its language pairs' means, so that a pair with more questions does not weigh
@@ -392,16 +397,18 @@ def seed_and_id_test(scores_a, scores_b, *, resamples=10_000, confidence=0.95, s
         resamples: of the ids, >= 1. At 10,000 the variance over ids is known to 1.4%.
         confidence: of the interval, in (0, 1).
         seed: of `numpy.random.default_rng`. Equal seeds give equal results, in whatever order the scores come.
+        clusters: mapping id -> what is resampled in its place, such as the article that the question is about; None:
+            every id by itself.
 
     Returns:
         `Effect` of a - b, in the unit of the scores. With one seed, the variance over ids alone.
 
     Raises:
         TypeError, ValueError: as `paired_wilcoxon`; also no mapping, different seeds, seeds with different keys, an
-            option out of its range, fewer than two ids.
+            option out of its range, an id without a cluster, fewer than two ids or clusters.
     """
     differences = _seed_differences(scores_a, scores_b, ("scores_a", "scores_b"))
-    return _seed_and_id(differences, resamples=resamples, confidence=confidence, seed=seed)
+    return _seed_and_id(differences, resamples=resamples, confidence=confidence, seed=seed, clusters=clusters)
 
 
 def equivalence_p_value(difference, standard_error, degrees_of_freedom, margin):

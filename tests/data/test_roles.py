@@ -1,6 +1,7 @@
 """The roles of a study as files, from the generated corpus, small hand-made sets and the real ones; what is refused."""
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import replace
 
@@ -402,6 +403,42 @@ def test_xquad_is_split_by_the_articles_that_are_held_out():
         roles._by_article(greek, set(), "xquad-other-articles")
 
 
+def test_halves_of_mlqa_split_by_the_english_title():
+    german = [replace(example(str(n), "x", "de"), title=f"Artikel {n // 2}") for n in range(40)]
+    titles = {str(n): f"article {n // 2}" for n in range(40)}
+    choosing, reporting = (roles.mlqa_half(german, titles, name) for name in roles.MLQA_HALVES)
+    assert sorted((e.id for e in [*choosing, *reporting]), key=int) == [str(n) for n in range(40)]
+    assert {e.title for e in choosing}.isdisjoint(e.title for e in reporting)
+    assert {e.title for e in reporting} == {
+        title for title in titles.values() if hashlib.sha256(f"0\x1fhalf\x1f{title}".encode()).digest()[0] % 2
+    }
+    assert 6 <= len({e.title for e in reporting}) <= 14
+    with pytest.raises(DataError, match=r"^mlqa-dev: '0' in de and de has no English version, whose title tells its"):
+        roles.mlqa_half(german, {}, "mlqa-dev-choosing")
+
+
+@pytest.mark.real_data
+def test_every_pair_keeps_enough_questions_in_each_half_of_mlqa(real_data_dir):
+    pairs = {
+        (question, context): corpora.load(
+            "mlqa-dev", question_lang=question, context_lang=context, data_dir=real_data_dir
+        )
+        for question in PARALLEL
+        for context in PARALLEL
+    }
+    titles = {e.id: e.title for e in pairs["en", "en"]}
+    ids, articles = {}, {}
+    for name in roles.MLQA_HALVES:
+        halves = {pair: roles.mlqa_half(examples, titles, name) for pair, examples in pairs.items()}
+        assert min(map(len, halves.values())) >= 68
+        ids[name] = {e.id for half in halves.values() for e in half}
+        articles[name] = {e.title for half in halves.values() for e in half}
+    one, other = roles.MLQA_HALVES
+    assert ids[one].isdisjoint(ids[other])
+    assert (len(ids[one]), len(ids[other])) == (584, 564)
+    assert (len(articles[one]), len(articles[other])) == (272, 248)
+
+
 # -------------------------------------------------------------------------------------------- names that are not known
 
 
@@ -412,8 +449,8 @@ def test_xquad_is_split_by_the_articles_that_are_held_out():
             "embedded/smoke",
             {"evaluation_sets": ["factbook-dev", "factbok-test"]},
             "unknown evaluation set 'factbok-test': expected one of factbook-dev, factbook-test, factbook-zero-shot, "
-            "mlqa-dev, mlqa-test, xquad-zero-shot, xquad-trained-articles, xquad-other-articles, "
-            "xquad-gxlt-other-articles, xquad-en, tydiqa-dev, tydiqa-train-ko-sw",
+            "mlqa-dev, mlqa-dev-choosing, mlqa-dev-reporting, mlqa-test, xquad-zero-shot, xquad-trained-articles, "
+            "xquad-other-articles, xquad-gxlt-other-articles, xquad-en, tydiqa-dev, tydiqa-train-ko-sw",
         ),
         (
             "embedded/smoke",
@@ -443,6 +480,8 @@ def test_the_metric_of_each_set():
         "factbook-test": "mlqa",
         "factbook-zero-shot": "squad",
         "mlqa-dev": "mlqa",
+        "mlqa-dev-choosing": "mlqa",
+        "mlqa-dev-reporting": "mlqa",
         "mlqa-test": "mlqa",
         "xquad-zero-shot": "squad",
         "xquad-trained-articles": "squad",

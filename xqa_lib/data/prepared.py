@@ -22,6 +22,9 @@ EVALUATION_SETS = {
     "factbook-test": ("test", _pairs(PARALLEL)),
     "factbook-zero-shot": ("zero_shot", _same(ZERO_SHOT_XQUAD + ZERO_SHOT_TYDIQA)),
     "mlqa-dev": ("mlqa-dev", _pairs(PARALLEL)),
+    # the halves of mlqa-dev by article (`roles.mlqa_half`)
+    "mlqa-dev-choosing": ("mlqa-dev", _pairs(PARALLEL)),
+    "mlqa-dev-reporting": ("mlqa-dev", _pairs(PARALLEL)),
     "mlqa-test": ("mlqa-test", _pairs(PARALLEL)),
     "xquad-zero-shot": ("xquad", _same(ZERO_SHOT_XQUAD)),
     # of unseen languages, too, but split by whether the article is held out of the parallel data
@@ -36,7 +39,7 @@ EVALUATION_SETS = {
 }
 # never cut to `data.evaluation_questions`: there to be read beside published scores
 WHOLE_SETS = ("xquad-en",)
-MLQA_SCORED = ("factbook-dev", "factbook-test", "mlqa-dev", "mlqa-test")
+MLQA_SCORED = ("factbook-dev", "factbook-test", "mlqa-dev", "mlqa-dev-choosing", "mlqa-dev-reporting", "mlqa-test")
 KIND_COLUMNS = ["set", "id", "context_lang", "kind", "answer", "right"]
 
 

@@ -13,6 +13,7 @@ evaluation data; kinds.csv, of factbook: what else the evaluation passages state
 """
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 
@@ -131,10 +132,14 @@ def _real(params):
         corpus, _ = evaluation_set(name)
         most = 0 if name in whole_sets(params) else data.evaluation_questions
         evaluation[name] = {}
+        if name in MLQA_HALVES:
+            titles = {e.id: e.title for e in corpora.load(corpus, question_lang="en", context_lang="en")}
         for pair in language_pairs(params, name):
             examples = corpora.load(corpus, question_lang=pair[0], context_lang=pair[1])
             if name.endswith("-articles"):
                 examples = _by_article(examples, held_out, name)
+            elif name in MLQA_HALVES:
+                examples = mlqa_half(examples, titles, name)
             evaluation[name][pair] = some(examples, most, data.seed)
     return reader, parallel, evaluation, []
 
@@ -181,6 +186,37 @@ def _by_article(examples, held_out, name):
             "data.held_out_articles, or take the set out of data.evaluation_sets"
         )
     return [example for example in examples if (example.title in held_out) == (name != "xquad-trained-articles")]
+
+
+MLQA_HALVES = ("mlqa-dev-choosing", "mlqa-dev-reporting")
+
+
+def mlqa_half(examples, titles, name):
+    """The examples about articles of one half of MLQA's development set, each with the English title of its article.
+
+    An article is in the half that chooses or in the one that reports by its English title alone: by the parity of the
+    first byte of SHA-256 (`pseudo_random_key(0, "half", title)`). So no article is in both, whatever the languages, and
+    every pair keeps 68 of its 161 to 1,148 questions or more in each half.
+
+    Args:
+        examples: of one language pair of MLQA's development set, whose titles are localised.
+        titles: id -> English title, of every id.
+        name: one of `MLQA_HALVES`.
+
+    Raises:
+        DataError: an id without an English title.
+    """
+    found = []
+    for example in examples:
+        if example.id not in titles:
+            raise DataError(
+                f"mlqa-dev: {example.id!r} in {example.question_lang} and {example.context_lang} has no English "
+                "version, whose title tells its half; are all files of one release of MLQA?"
+            )
+        title = titles[example.id]
+        if MLQA_HALVES[pseudo_random_key(0, "half", title)[0] % 2] == name:
+            found.append(replace(example, title=title))
+    return found
 
 
 def _check_parallel(parallel):
