@@ -34,7 +34,7 @@ def test_ids_are_drawn_by_the_seed_and_nested():
 
 def test_the_default_study_s_seeds_draw_ids_of_their_own():
     params = load_params("embedded")
-    _, parallel, _ = roles._factbook(params)
+    parallel = roles._factbook(params)[1]
     pool = samples.aligned_ids(parallel)
     drawn = {seed: frozenset(samples.chosen_ids(parallel, params.sampling.parallel_ids, seed)) for seed in params.seeds}
     assert {len(ids) for ids in drawn.values()} == {params.sampling.parallel_ids}
