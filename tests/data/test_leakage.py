@@ -11,6 +11,7 @@ from xqa_lib.data.leakage import (
     overlap,
     report,
     require_unseen,
+    without_near_duplicates,
     without_paragraphs,
 )
 from xqa_lib.data.squad_format import Example
@@ -49,8 +50,8 @@ def test_without_paragraphs_drops_by_id_and_by_context():
 
 
 def test_overlap_counts_examples_of_the_first():
-    a = [example("1", "P", "T"), example("2", "p ", "T"), example("3", "q", "U"), example("4", "r", "")]
-    b = [example("1", "P", "X"), example("8", "s", "U"), example("9", "s", "")]
+    a = [example("1", "P", "T"), example("2", "p ", "T"), example("3", "q", "U V"), example("4", "r", "")]
+    b = [example("1", "P", "X"), example("8", "s", "U_V"), example("9", "s", "")]  # a title as in its address
     assert overlap(iter(a), iter(b)) == {"examples": 4, "id": 1, "context": 2, "title": 1, "near": 2}
     assert overlap(b, a) == {"examples": 3, "id": 1, "context": 1, "title": 1, "near": 1}
     assert overlap([], b) == {"examples": 0, "id": 0, "context": 0, "title": 0, "near": 0}
@@ -101,6 +102,16 @@ def test_any_two_sets_are_compared_both_ways():
     assert set(rows) == {("a", "b"), ("b", "a")}
     assert (rows["a", "b"]["examples"], rows["a", "b"]["id"], rows["a", "b"]["title"]) == (2, 1, 2)
     assert (rows["b", "a"]["examples"], rows["b", "a"]["id"], rows["b", "a"]["title"]) == (1, 1, 1)
+
+
+def test_training_passages_that_hold_a_scored_one_are_left_out():
+    passage = "Gymnastics events have been contested at every Summer Olympic Games since Olympic debut of the sport."
+    longer = f"Before. {passage} And after, of which the scored set knows nothing at all, a few words more."
+    examples = [example("1", longer), example("2", "Another passage, about rowing."), example("3", passage.upper())]
+    assert [e.id for e in without_near_duplicates(examples, [passage])] == ["2"]
+    # what is scored may hold the training's passage: most of it is unseen
+    assert len(without_near_duplicates([example("1", passage[:30])], [longer])) == 1
+    assert without_near_duplicates(examples, []) == examples
 
 
 @pytest.mark.real_data

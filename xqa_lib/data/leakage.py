@@ -36,6 +36,21 @@ def without_paragraphs(examples, others):
     ]
 
 
+def without_near_duplicates(examples, texts):
+    """The examples, in their order, whose context holds none of the texts, word for word or edited (`NEAR`).
+
+    Args:
+        examples: iterable of `squad_format.Example`.
+        texts: passages in the language of the contexts.
+
+    Returns:
+        list of examples.
+    """
+    examples = list(examples)
+    held = {context for _, context in near_duplicates(texts, [example.context for example in examples])}
+    return [example for example in examples if example.context not in held]
+
+
 def overlap(a, b):
     """How many examples of `a` share something with any example of `b`.
 
@@ -47,15 +62,20 @@ def overlap(a, b):
     a, b = list(a), list(b)
     ids = {example.id for example in b}
     contexts = {normalised_context(example.context) for example in b}
-    titles = {example.title for example in b if example.title}
+    titles = {_title(example) for example in b if example.title}
     near = {pair[0] for pair in near_duplicates([e.context for e in a], [e.context for e in b])}
     return {
         "examples": len(a),
         "id": sum(example.id in ids for example in a),
         "context": sum(normalised_context(example.context) in contexts for example in a),
-        "title": sum(example.title in titles for example in a),
+        "title": sum(_title(example) in titles for example in a),
         "near": sum(example.context in near for example in a),
     }
+
+
+def _title(example):
+    """An article's title as it is compared: SQuAD and XQuAD write it as in its address."""
+    return example.title.replace("_", " ")
 
 
 def _sampled_shingles(text):
