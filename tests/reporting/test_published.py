@@ -54,7 +54,7 @@ def test_ours_beside_theirs():
     assert not [model for model in f1.index if model.startswith("paper")]  # no number, no row
     assert len(published.beside(OURS, whole=["mlqa-dev"])) == 0  # not all questions of the other were read
     assert published.beside(OURS, whole=["xquad-zero-shot"]).equals(table)
-    english = OURS.assign(set="xquad-en", language="en").iloc[:1]
+    english = OURS.assign(set="xquad-xlt", language="en").iloc[:1]
     assert published.beside(english).set_index("model").loc["mBERT", "f1"] == 83.5
     filled = TABLE.copy()
     paper = (filled["set"] == "xquad-zero-shot") & (filled["language"] == "el")

@@ -149,7 +149,7 @@ def test_the_default_study_is_float32_everywhere_so_that_machines_can_be_compare
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_smoke_size_begins_with_a_tiny_encoder_and_lets_every_reader_pass(profile):
     smoke = load_params(f"{profile}/smoke")
-    assert (smoke.encoder.pretrained, smoke.gate) == ("tiny", 0.0)
+    assert (smoke.encoder.pretrained, smoke.gate.english) == ("tiny", 0.0)
 
 
 def test_parameters_cannot_be_changed_in_place():
@@ -280,7 +280,8 @@ FACTS = [
     ("seeds", [-1], "seeds[0]: expected >= 0, found -1"),
     ("data.seed", 2**32, "data.seed: expected < 4294967296, found 4294967296"),
     ("precision", "bf16", "precision: expected 'float32', 'bfloat16' or 'auto', found 'bf16'"),
-    ("gate", 101.0, "gate: expected <= 100, found 101.0"),
+    ("gate.english", 101.0, "gate.english: expected <= 100, found 101.0"),
+    ("data.questions_of_set", {"factbook-dev": -1}, "data.questions_of_set.factbook-dev: expected >= 0, found -1"),
     ("data.evaluation_sets", [], "data.evaluation_sets: expected at least 1, found 0 entries"),
     ("seeds", [1, 2, 1], "seeds: expected distinct entries, found [1, 2, 1]"),
     ("sweeps.ntl", [2, 2], "sweeps.ntl: expected distinct entries, found [2, 2]"),
@@ -294,6 +295,20 @@ FACTS = [
     (
         *("encoder.pretrained", "some/model"),
         "encoder: pretrained some/model is taken as it is: set encoder.layers to null and encoder.vocabulary to all",
+    ),
+    (
+        *("data.questions_of_set", {"factbok-dev": 1}),
+        "data: questions_of_set names factbok-dev, but the sets are factbook-dev, factbook-test, factbook-zero-shot: "
+        "name these",
+    ),
+    (
+        *("data.zero_shot_sets", ["factbook-test"]),
+        "data: zero_shot_sets names factbook-test, which all systems are scored on: name each set once",
+    ),
+    (
+        *("gate.set", "mlqa-dev"),
+        "gate.set mlqa-dev is not among the sets of the study (factbook-dev, factbook-test, factbook-zero-shot); name "
+        "one",
     ),
     ("generations", 2, "distillation.epochs 3 must be a multiple of generations 2"),
     (

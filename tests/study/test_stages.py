@@ -298,22 +298,6 @@ def test_what_students_and_their_reading_cost(study, monkeypatch):
     assert list(record["inputs"]) == ["run.json"]
 
 
-def test_the_english_score_is_that_of_the_reader_on_english_questions(study):
-    scores = stages.evaluate_system(study, layout.ZERO_SHOT, None)
-    english = scores[(scores["set"] == "factbook-dev") & (scores["question_lang"] == "en")]
-    english = english[english["context_lang"] == "en"]
-    assert len(english) == study.data.evaluation_questions
-    assert stages.english_score(study) == pytest.approx(100 * english["f1"].mean())
-    layout.scores_file(study, layout.ZERO_SHOT).unlink()
-
-
-def test_a_development_set_without_english_has_no_english_score(tmp_path):
-    params = changed(in_folder(TINY, tmp_path), data={"evaluation_sets": ["factbook-zero-shot"]})
-    stages.prepare_data(params)
-    with pytest.raises(DataError, match=r"^factbook-zero-shot has no English questions, by which to see whether the "):
-        stages.english_score(params)
-
-
 def test_the_student_starts_as_the_reader_and_is_its_own_teacher(study):
     folder = layout.student_folder(study, "skd", 1)
     record, reader = record_of(folder), record_of(layout.reader_folder(study))

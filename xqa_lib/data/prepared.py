@@ -24,6 +24,7 @@ EVALUATION_SETS = {
     "mlqa-dev": ("mlqa-dev", _pairs(PARALLEL)),
     # the halves of mlqa-dev by article (`roles.mlqa_half`)
     "mlqa-dev-choosing": ("mlqa-dev", _pairs(PARALLEL)),
+    "mlqa-dev-choosing-xlt": ("mlqa-dev", _same(PARALLEL)),
     "mlqa-dev-reporting": ("mlqa-dev", _pairs(PARALLEL)),
     "mlqa-test": ("mlqa-test", _pairs(PARALLEL)),
     "xquad-zero-shot": ("xquad", _same(ZERO_SHOT_XQUAD)),
@@ -32,14 +33,12 @@ EVALUATION_SETS = {
     "xquad-other-articles": ("xquad", _same(ZERO_SHOT_XQUAD)),
     # of the training languages (any: see `language_pairs`), in all pairs, about the articles that are held out
     "xquad-gxlt-other-articles": ("xquad", _pairs(PARALLEL)),
-    "xquad-en": ("xquad", [("en", "en")]),
+    # all articles: there to be read whole, beside published scores
+    "xquad-xlt": ("xquad", _same(PARALLEL + ZERO_SHOT_XQUAD)),
     "tydiqa-dev": ("tydiqa-goldp-dev", _same((*ZERO_SHOT_TYDIQA, "ru"))),
     # the two zero-shot languages whose gold answers are in the copy made for XTREME
     "tydiqa-train-ko-sw": ("tydiqa-goldp-train", _same(("ko", "sw"))),
 }
-# never cut to `data.evaluation_questions`: there to be read beside published scores
-WHOLE_SETS = ("xquad-en",)
-MLQA_SCORED = ("factbook-dev", "factbook-test", "mlqa-dev", "mlqa-dev-choosing", "mlqa-dev-reporting", "mlqa-test")
 KIND_COLUMNS = ["set", "id", "context_lang", "kind", "answer", "right"]
 
 
@@ -49,7 +48,7 @@ def metric_of(name):
     Factbook's sets are scored as those whose role they play: MLQA's metric for the seven languages that it knows.
     """
     evaluation_set(name)
-    return "mlqa" if name in MLQA_SCORED else "squad"
+    return "mlqa" if name.startswith(("mlqa", "factbook-dev", "factbook-test")) else "squad"
 
 
 def evaluation_set(name):
@@ -72,8 +71,8 @@ def language_pairs(params, name):
 
 
 def whole_sets(params):
-    """The evaluation sets of which a study reads every question (of its language pairs)."""
-    return [name for name in params.data.evaluation_sets if name in WHOLE_SETS or not params.data.evaluation_questions]
+    """The sets of which a study reads every question (of its language pairs)."""
+    return [name for name in params.data.all_sets if not params.data.questions_of(name)]
 
 
 def some(examples, most, seed):
@@ -123,6 +122,17 @@ def read_evaluation(params, name):
             folder / f"context-{context}-question-{question}.json", question_lang=question, context_lang=context
         )
     ]
+
+
+def read_articles(params, name):
+    """id -> article of the questions of a set: clusters of ids for `significance.seed_and_id_test`.
+
+    None where articles have no title, or the languages of an id name its article differently.
+    """
+    table = pd.read_csv(params.results_folder / "data" / "articles.csv", dtype=str, keep_default_na=False)
+    table = table[table["set"] == name]
+    known = (table["title"] != "").all() and not table["id"].duplicated().any()
+    return dict(zip(table["id"], table["title"], strict=True)) if known else None
 
 
 def read_leakage(params):

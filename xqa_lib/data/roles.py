@@ -22,7 +22,7 @@ from ..languages import in_order, require
 from ..running.files import atomic_folder, write_text
 from ..sampling import pseudo_random_key
 from . import corpora, factbook, leakage
-from .prepared import KIND_COLUMNS, evaluation_set, language_pairs, read_evaluation, read_parallel, some, whole_sets
+from .prepared import KIND_COLUMNS, evaluation_set, language_pairs, read_evaluation, read_parallel, some
 from .squad_format import write_squad
 
 VERSION = "xqa_lib 1"
@@ -43,7 +43,7 @@ def prepare(params):
         DataError: missing or broken files, unknown sets, training data that contain an evaluation paragraph, parallel
             data whose languages do not have the same ids, nothing to train on.
     """
-    for name in params.data.evaluation_sets:
+    for name in params.data.all_sets:
         if (evaluation_set(name)[0] in factbook.SPLITS) != (params.data.source == "factbook"):
             raise DataError(f"the evaluation set {name!r} cannot be made with data.source {params.data.source}")
     reader, parallel, evaluation, stated = _factbook(params) if params.data.source == "factbook" else _real(params)
@@ -61,7 +61,9 @@ def prepare(params):
                 path = folder / "evaluation" / name / f"context-{context}-question-{question}.json"
                 write_squad(path, examples, version=VERSION)
     table = _summary(reader, parallel, evaluation)
-    counts = {"summary": table, "leakage": leaks}
+    evaluated = [(name, e) for name, pairs in evaluation.items() for examples in pairs.values() for e in examples]
+    titles = list(dict.fromkeys((name, e.id, e.title) for name, e in evaluated))
+    counts = {"summary": table, "leakage": leaks, "articles": pd.DataFrame(titles, columns=["set", "id", "title"])}
     if stated:
         counts["kinds"] = pd.DataFrame(stated, columns=KIND_COLUMNS).astype({"right": int})
     for name, counted in counts.items():
@@ -90,14 +92,14 @@ def _factbook(params):
     reader = examples_of(generated("train", data.train_paragraphs, ["en"], "training", None))["en"]
     parallel = examples_of(generated("parallel", data.parallel_paragraphs, trained, "training"))
     evaluation, stated = {}, []
-    for name in data.evaluation_sets:
+    for name in data.all_sets:
         split, _ = evaluation_set(name)
         pairs = language_pairs(params, name)
         languages = in_order(language for pair in pairs for language in pair)
         corpus = generated(split, data.evaluation_paragraphs, languages, "evaluation")
         examples = examples_of(corpus)
         evaluation[name] = {
-            pair: some(factbook.cross_lingual(examples, *pair), data.evaluation_questions, data.seed) for pair in pairs
+            pair: some(factbook.cross_lingual(examples, *pair), data.questions_of(name), data.seed) for pair in pairs
         }
         asked = {(e.id, context) for (_, context), found in evaluation[name].items() for e in found}
         for part in corpus.values():
@@ -121,6 +123,11 @@ def _real(params):
         else:
             english[name] = corpora.load("tydiqa-goldp-train", question_lang="en", context_lang="en")
     reader = [e for examples in english.values() for e in _first_paragraphs(examples, data.train_paragraphs)]
+    # Wikipedia's articles come back in many a data set; of the whole corpus, so that no draw changes the reader
+    in_english = [name for name in data.all_sets if any(context == "en" for _, context in language_pairs(params, name))]
+    for corpus in dict.fromkeys(evaluation_set(name)[0] for name in in_english):
+        scored = corpora.load(corpus, question_lang="en", context_lang="en")
+        reader = leakage.without_near_duplicates(reader, [example.context for example in scored])
     xquad = {
         language: corpora.load("xquad", question_lang=language, context_lang=language)
         for language in params.sampling.languages
@@ -128,19 +135,19 @@ def _real(params):
     held_out = held_out_articles(xquad[params.sampling.languages[0]], data.held_out_articles, data.seed)
     parallel = {language: [e for e in examples if e.title not in held_out] for language, examples in xquad.items()}
     evaluation = {}
-    for name in data.evaluation_sets:
+    for name in data.all_sets:
         corpus, _ = evaluation_set(name)
-        most = 0 if name in whole_sets(params) else data.evaluation_questions
         evaluation[name] = {}
-        if name in MLQA_HALVES:
+        half = name.removesuffix("-xlt")
+        if half in MLQA_HALVES:
             titles = {e.id: e.title for e in corpora.load(corpus, question_lang="en", context_lang="en")}
         for pair in language_pairs(params, name):
             examples = corpora.load(corpus, question_lang=pair[0], context_lang=pair[1])
             if name.endswith("-articles"):
                 examples = _by_article(examples, held_out, name)
-            elif name in MLQA_HALVES:
-                examples = mlqa_half(examples, titles, name)
-            evaluation[name][pair] = some(examples, most, data.seed)
+            elif half in MLQA_HALVES:
+                examples = mlqa_half(examples, titles, half)
+            evaluation[name][pair] = some(examples, data.questions_of(name), data.seed)
     return reader, parallel, evaluation, []
 
 

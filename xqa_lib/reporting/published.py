@@ -18,7 +18,7 @@ COLUMNS = ["source", "set", "training", "model", "language", "em", "f1"]
 SAME_QUESTIONS = {
     "mlqa-test": "mlqa-test",
     "xquad-zero-shot": "xquad",
-    "xquad-en": "xquad",
+    "xquad-xlt": "xquad",
     "tydiqa-dev": "tydiqa-dev",
 }
 

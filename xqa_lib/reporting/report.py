@@ -90,7 +90,7 @@ def build(params):
         `Report`.
     """
     scores = load_scores(params)
-    trained = scores[~scores["system"].isin(NOT_TRAINED)]
+    trained = scores[~scores["system"].isin(NOT_TRAINED) & scores["set"].isin(params.data.evaluation_sets)]
     by_language = language_table(params, scores[scores["system"] != RANDOM_SPAN])
     against_zero_shot = _labelled(params, significance.compare_systems(trained, ZERO_SHOT))
     compared = trained[trained["system"] != ZERO_SHOT]
@@ -337,7 +337,7 @@ def page(report, drawn):
         ),
         "",
     ]
-    for name in params.data.evaluation_sets:
+    for name in params.data.all_sets:
         part = report.table[report.table["set"] == name]
         first = part.iloc[0]
         metric = "MLQA" if prepared.metric_of(name) == "mlqa" else "SQuAD v1.1"

@@ -305,7 +305,7 @@ def _own_first(values, own):
 
 
 def _methods(params):
-    points = tuple(Point(_label(params, m), "as in the study", reference(params, m)) for m in ("ce", "skd", "skd-map"))
+    points = tuple(Point(_label(params, m), "as in the study", reference(params, m)) for m in params.trained)
     return Experiment("methods", "objective", "Does self-distillation help, and does its coefficient?", "", points)
 
 

@@ -52,6 +52,11 @@ def scores_file(params, system):
     return params.results_folder / "scores" / f"{system}.csv"
 
 
+def gate_file(params):
+    """There once the English reader has passed the gate, see `scoring.pass_gate`."""
+    return params.results_folder / "gate.json"
+
+
 def experiments_folder(params, group, seed):
     """The results of a group of experiments with one seed."""
     return params.results_folder / "sweeps" / group / f"seed-{seed}"

@@ -53,6 +53,7 @@ Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Above0 = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 AtLeast0 = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Points = Annotated[float, Field(strict=True, ge=0, le=100)]
 Flag = Annotated[bool, Field(strict=True)]
 Language = Annotated[str, AfterValidator(_language)]
 # the keys of coefficients.COEFFICIENTS and losses.DIRECTIONS, without the seconds that PyTorch takes to import
@@ -98,8 +99,9 @@ class Data:
         Count, Field(description="paragraphs per development, test and zero-shot set (factbook)")
     ]
     questions_per_paragraph: Annotated[Count, Field(description="of parallel and evaluation data (factbook); 0: all")]
-    evaluation_questions: Annotated[
-        Count, Field(description="at most so many per language pair, but of prepared.WHOLE_SETS; 0: all")
+    evaluation_questions: Annotated[Count, Field(description="at most so many per language pair of a set; 0: all")]
+    questions_of_set: Annotated[
+        dict[str, Count] | None, Field(description="other numbers than evaluation_questions, by set; null: none")
     ]
     evaluation_languages: Annotated[
         _list(Language), Field(description="leave out language pairs of evaluation sets with any other; empty: none")
@@ -107,9 +109,28 @@ class Data:
     evaluation_sets: Annotated[
         _list(str, least=1), Field(description="the first is the development set, which chooses hyper-parameters")
     ]
+    zero_shot_sets: Annotated[_list(str), Field(description="sets that the English reader alone is scored on")]
     reader_train: Annotated[
         _list(str), Field(description="English sets that teach the reader, see roles.READER_SETS (real data)")
     ]
+
+    def __post_init__(self):
+        unknown = [name for name in self.questions_of_set or {} if name not in self.all_sets]
+        _check(
+            not unknown,
+            f"questions_of_set names {', '.join(unknown)}, but the sets are {', '.join(self.all_sets)}: name these",
+        )
+        both = [name for name in self.zero_shot_sets if name in self.evaluation_sets]
+        _check(not both, f"zero_shot_sets names {', '.join(both)}, which all systems are scored on: name each set once")
+
+    @property
+    def all_sets(self):
+        """The sets that are prepared: those that every system is scored on, then those of the English reader alone."""
+        return [*self.evaluation_sets, *self.zero_shot_sets]
+
+    def questions_of(self, name):
+        """At most so many questions of each language pair of a set; 0: all."""
+        return (self.questions_of_set or {}).get(name, self.evaluation_questions)
 
 
 @_checked
@@ -171,6 +192,15 @@ class Optimisation:
     ]
     beta2: Annotated[Share, Field(description="AdamW's decay of squared gradients")]
     seed: Annotated[Seed, Field(description="of the reader: order, dropout, answer layer; students have the study's")]
+
+
+@_checked
+class Gate:
+    """What the English reader must reach before a student is trained: one below it would show nothing."""
+
+    set: Annotated[str, Field(description="on which; one of data.evaluation_sets or data.zero_shot_sets")]
+    english: Annotated[Points, Field(description="least F1 of questions and passages in English")]
+    same_language: Annotated[Points, Field(description="least F1 in the same language, mean over the set's languages")]
 
 
 @_checked
@@ -292,15 +322,7 @@ class Params:
     features: Features
     encoder: Encoder
     reader: Optimisation
-    gate: Annotated[
-        float,
-        Field(
-            strict=True,
-            ge=0,
-            le=100,
-            description="points of F1 in English, on the development set, without which no student is trained",
-        ),
-    ]
+    gate: Gate
     sampling: Sampling
     distillation: Optimisation
     generations: Annotated[Positive, Field(description="teachers of a run; distillation.epochs are shared out evenly")]
@@ -321,6 +343,10 @@ class Params:
         _check(
             self.distillation.epochs % self.generations == 0,
             f"distillation.epochs {self.distillation.epochs} must be a multiple of generations {self.generations}",
+        )
+        _check(
+            self.gate.set in self.data.all_sets,
+            f"gate.set {self.gate.set} is not among the sets of the study ({', '.join(self.data.all_sets)}); name one",
         )
         for name, method in self.methods.items():
             _check(

@@ -1,10 +1,13 @@
 """The stages `zero-shot` and `evaluation`: what a system scores, and the floor and ceiling of every table of scores."""
 
+from dataclasses import asdict
+
 import pandas as pd
 
 from ..data import prepared
 from ..errors import DataError
 from ..reading import ceiling, evaluation
+from ..running.files import write_json
 from ..running.run_record import recorded
 from . import arithmetic, layout
 
@@ -20,6 +23,9 @@ def evaluate_system(params, method, seed):
 
     Returns:
         DataFrame as `evaluation.score`, a row per question and language pair.
+
+    Raises:
+        DataError: the English reader does not pass the gate (`pass_gate`).
     """
     from ..training import compute, models
 
@@ -28,9 +34,8 @@ def evaluate_system(params, method, seed):
     folder = layout.reader_folder(params) if method == layout.ZERO_SHOT else layout.student_folder(params, method, seed)
     model, tokenizer = models.load_reader(folder)
     _on_device(model)
-    sets = {
-        name: (prepared.metric_of(name), prepared.read_evaluation(params, name)) for name in params.data.evaluation_sets
-    }
+    names = params.data.all_sets if method == layout.ZERO_SHOT else params.data.evaluation_sets
+    sets = {name: (prepared.metric_of(name), prepared.read_evaluation(params, name)) for name in names}
     record_file = layout.record_file(params, f"scores-{system}")
     with (
         recorded(record_file, inputs=[folder / "model.safetensors"]) as record,
@@ -45,6 +50,7 @@ def evaluate_system(params, method, seed):
     if method == layout.ZERO_SHOT:
         evaluation.write_scores(layout.scores_file(params, layout.RANDOM_SPAN), random_span_scores(params, sets))
         evaluation.write_scores(layout.scores_file(params, layout.CEILING), ceiling_scores(params, tokenizer, sets))
+        pass_gate(params, scores)
     return scores
 
 
@@ -55,32 +61,29 @@ def _on_device(model):
     return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def english_score(params):
-    """F1 of the reader, in points, on the English questions about English passages of the development set.
+def pass_gate(params, scores):
+    """Write the file without which no student is trained, if the English reader has reached `params.gate`.
+
+    The file names what was reached and no score, so that more questions do not retrain the students.
+
+    Args:
+        scores: as `evaluate_system` returns them for the English reader.
 
     Raises:
-        DataError: the development set has none.
+        DataError: it has not.
     """
-    from ..training import models
-
-    arithmetic.use_threads(params)
-    name = params.data.evaluation_sets[0]
-    examples = [e for e in prepared.read_evaluation(params, name) if e.question_lang == e.context_lang == "en"]
-    if not examples:
+    gate = params.gate
+    same = evaluation.of_task(scores[scores["set"] == gate.set], "xlt")
+    by_language = 100 * same.groupby("context_lang")["f1"].mean()
+    found = {"english": by_language.get("en", 0.0), "same_language": by_language.mean()}
+    wanted = {name: getattr(gate, name) for name in found}
+    low = [f"{name} {value:.1f} of {wanted[name]:.1f}" for name, value in found.items() if value < wanted[name]]
+    if low:
         raise DataError(
-            f"{name} has no English questions, by which to see whether the reader has learnt to read: put a set that "
-            "has them first in data.evaluation_sets"
+            f"the English reader has F1 {', '.join(low)} on {gate.set}, and no student would show anything: train it "
+            "longer or otherwise (reader), or lower the gate; its scores are written"
         )
-    model, tokenizer = models.load_reader(layout.reader_folder(params))
-    scores = evaluation.evaluate_reader(
-        _on_device(model),
-        tokenizer,
-        {name: (prepared.metric_of(name), examples)},
-        features=params.features,
-        evaluation=params.evaluation,
-        bf16=arithmetic.bf16(params, model),
-    )
-    return 100 * scores["f1"].mean()
+    write_json(layout.gate_file(params), asdict(gate))
 
 
 def random_span_scores(params, sets):
