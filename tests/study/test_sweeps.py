@@ -86,7 +86,7 @@ def test_wrong_answers_reach_the_training_and_all_questions_about_a_passage():
 
 def test_the_teacher_s_question_is_in_the_passage_s_language():
     examples = examples_of()[0]
-    questions = sweeps.questions_in_the_passage_s_language(examples, DATA)
+    questions = samples.questions_in_the_passage_s_language(examples, DATA)
     assert all(q.startswith(f"{e.context_lang} ") for q, e in zip(questions, examples, strict=True))
     assert [q == e.question for q, e in zip(questions, examples, strict=True)] == [
         e.question_lang == e.context_lang for e in examples

@@ -138,6 +138,49 @@ def named(params, group, seed, table):
     return pd.DataFrame(rows, columns=columns).round(1).set_index("experiment")
 
 
+def choice_table(params):
+    """What chose settings before the study (`experiments.study_of`): F1 in points, mean over `sweeps.choice_seeds`.
+
+    Returns:
+        DataFrame experiment, series, value, F1 of each of `evaluation.TASKS`, best: is it the highest across languages
+        (all pairs of two languages) of its series? Without such experiments no rows.
+    """
+    columns = ["experiment", "series", "value", *evaluation.TASKS, "best"]
+    if not params.sweeps.choice_seeds:
+        return pd.DataFrame(columns=columns)
+    study = experiments.study_of(params, experiments.CHOICE)
+    read = [run_results.read_group(study, experiments.CHOICE, seed)[0].assign(seed=seed) for seed in study.seeds]
+    runs = pd.concat(read, ignore_index=True).assign(set=study.data.evaluation_sets[0])
+    means = pd.concat(
+        evaluation.summary(run).assign(setting=key) for (key, _), run in runs.groupby(["setting", "seed"])
+    )
+    f1 = means.pivot_table(index="setting", columns="task", values="f1")
+    rows = [
+        {"experiment": experiment.name, "series": p.series, "value": p.value, **f1.loc[p.setting.key]}
+        for experiment in experiments.all_experiments(study).values()
+        for p in experiment.points
+    ]
+    table = pd.DataFrame(rows)
+    highest = table.groupby(["experiment", "series"])["gxlt_off_diagonal"].transform("max")
+    return table.assign(best=table["gxlt_off_diagonal"] == highest)[columns]
+
+
+def choice_section(params, table):
+    """The report's lines on what was chosen before the study's students were trained; none if nothing was."""
+    if not len(table):
+        return []
+    seeds = params.sweeps.choice_seeds
+    return [
+        "## What was chosen before the study's students were trained",
+        "",
+        f"F1 on `{params.data.evaluation_sets[0]}`, of students with the seed{'s' if len(seeds) > 1 else ''} "
+        f"{', '.join(map(str, seeds))}, which the study's students have not; *best*: the highest across languages.",
+        "",
+        markdown(table.assign(value=table["value"].map(str), best=table["best"].map({True: "best", False: ""}))),
+        "",
+    ]
+
+
 def _of_point(part, experiment, point):
     """The rows that an experiment scores a setting on: all, or the pairs that a language is part of."""
     if experiment.name != "left-out":

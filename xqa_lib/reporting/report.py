@@ -18,7 +18,7 @@ from ..reading.kinds import GUESS
 from ..running.files import atomic_folder, write_json, write_text
 from ..study import layout
 from ..study.layout import CEILING, RANDOM_SPAN, ZERO_SHOT
-from . import experiments_section, figures, published, trainings
+from . import experiments_section, figures, named_tests, published, trainings
 from .tables import GUESS_NAME, TASK_NAMES, markdown
 
 LABELS = {ZERO_SHOT: "zero-shot", RANDOM_SPAN: "random span", GUESS: GUESS_NAME, CEILING: "perfect logits (ceiling)"}
@@ -43,6 +43,8 @@ class Report:
         published: our same-language scores beside published ones, where they are of the same questions.
         kinds: how often each system's answer is of the right kind, and right if so (`kinds.shares`); no rows where the
             kinds of answers are not known.
+        named: the tests that the study names, see `named_tests.table`.
+        choice: what chose settings before the study, see `experiments_section.choice_table`.
         ablations: `experiments_section.Results`.
     """
 
@@ -59,6 +61,8 @@ class Report:
     by_question_language_against_ce: pd.DataFrame
     published: pd.DataFrame
     kinds: pd.DataFrame
+    named: pd.DataFrame
+    choice: pd.DataFrame
     ablations: object
 
 
@@ -124,6 +128,8 @@ def build(params):
             by_language[~by_language["system"].isin(NOT_TRAINED)], whole=prepared.whole_sets(params)
         ),
         kinds=_labelled(params, kinds.shares(trained, prepared.read_kinds(params))),
+        named=named_tests.table(params, trained),
+        choice=experiments_section.choice_table(params),
         ablations=experiments_section.build(params),
     )
 
@@ -300,6 +306,8 @@ def write(report, drawn):
         "by-question-language": report.by_question_language,
         "by-question-language-against-ce": report.by_question_language_against_ce,
         "published": report.published,
+        "named-tests": report.named,
+        "choice": report.choice,
         **({"kinds": report.kinds} if len(report.kinds) else {}),
         **experiments_section.tables(report.ablations),
     }
@@ -337,6 +345,7 @@ def page(report, drawn):
         ),
         "",
     ]
+    lines += named_tests.section(params, report.named)
     for name in params.data.all_sets:
         part = report.table[report.table["set"] == name]
         first = part.iloc[0]
@@ -404,6 +413,7 @@ def page(report, drawn):
         "",
         *_published(report),
         "",
+        *experiments_section.choice_section(params, report.choice),
         *experiments_section.section(report.ablations),
     ]
     lines += [

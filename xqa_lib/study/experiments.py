@@ -19,6 +19,7 @@ from .params import Method
 VIEWS = ("same", "parallel")
 SOURCES = ("parallel", "mlqa-translate-train")
 GROUPS = ("objective", "teacher", "data", "translation")
+CHOICE = "choice"  # the group that is trained before the study, see `study_of`
 
 
 def _check(condition, message):
@@ -44,6 +45,7 @@ class Setting:
         pivot: False draws ntl + 1 languages freely in place of ntl beside the pivot: as many pairs.
         left_out: a language that takes no part in the training.
         steps_of_ntl: train for as many optimiser steps as this ntl has in `epochs` epochs; None: for `epochs` epochs.
+        learning_rate: its highest; None: that of the study, `distillation` (or `reader`, for another source).
         source: "parallel" data, or "mlqa-translate-train", SQuAD by machine translation, one language a pair.
 
     Raises:
@@ -61,6 +63,7 @@ class Setting:
     pivot: bool = True
     left_out: str | None = None
     steps_of_ntl: int | None = None
+    learning_rate: float | None = None
     source: str = "parallel"
 
     def __post_init__(self):
@@ -108,7 +111,8 @@ class Setting:
         """All options as plain values; null where the method does not look at an option."""
         plain = asdict(self)
         method = plain["method"]
-        del method["label"]
+        for name in ("label", "view", "generations"):  # a setting has its own of the last two
+            del method[name]
         unread = []
         if method["coefficient"] is None:
             unread = ["temperature", "direction", "k", "window", "weighting"]
@@ -172,23 +176,40 @@ def all_experiments(params):
         DataError: a group or an experiment that does not exist, an experiment of another group, a method that the study
             lacks.
     """
-    unknown = [group for group in params.sweeps.groups if group not in GROUPS]
+    sweeps, choice = params.sweeps, params.sweeps.groups == [CHOICE]
+    unknown = [group for group in sweeps.groups if group not in GROUPS and not choice]
     if unknown:
         raise DataError(f"sweeps.groups: unknown {unknown}, expected some of {', '.join(GROUPS)}")
-    made = {experiment.name: experiment for experiment in (make(params) for make in _MAKERS)}
-    chosen = params.sweeps.experiments or list(made)
-    unknown = [name for name in chosen if name not in made]
+    unknown = [name for name in sweeps.experiments if name not in _MAKERS]
     if unknown:
-        raise DataError(f"sweeps.experiments: unknown {unknown}, expected some of {', '.join(made)}")
-    left = [name for name in params.sweeps.experiments if made[name].group not in params.sweeps.groups]
+        raise DataError(f"sweeps.experiments: unknown {unknown}, expected some of {', '.join(_MAKERS)}")
+    chosen = sweeps.experiments or list(_MAKERS)
+    made = {name: make(params) for name, make in _MAKERS.items() if name in chosen}
+    if choice:  # of whatever group they are
+        made = {name: replace(experiment, group=CHOICE) for name, experiment in made.items()}
+    left = [name for name in sweeps.experiments if made[name].group not in sweeps.groups]
     if left:
         raise DataError(
             f"sweeps.experiments names {left[0]}, whose group {made[left[0]].group} is not among sweeps.groups "
-            f"({', '.join(params.sweeps.groups)}); add the group, or take the experiment out"
+            f"({', '.join(sweeps.groups)}); add the group, or take the experiment out"
         )
-    return {
-        name: e for name, e in made.items() if name in chosen and e.group in params.sweeps.groups and len(e.points) > 1
-    }
+    return {name: e for name, e in made.items() if e.group in sweeps.groups and len(e.points) > 1}
+
+
+def study_of(params, group):
+    """The study that a group of experiments belongs to: `params`, or for the group `CHOICE` a study of its own.
+
+    Settings are chosen before the study's students are trained: with `sweeps.choice_seeds`, by the experiments named in
+    `sweeps.choice_experiments`, and by the development set alone.
+    """
+    if group != CHOICE:
+        return params
+    development, *others = params.data.evaluation_sets
+    data = replace(params.data, evaluation_sets=[development], zero_shot_sets=[*others, *params.data.zero_shot_sets])
+    sweeps = params.sweeps
+    seeds, chosen = sweeps.choice_seeds, sweeps.choice_experiments
+    sweeps = replace(sweeps, groups=[CHOICE], experiments=chosen, choice_seeds=[])
+    return replace(params, seeds=seeds, data=data, sweeps=sweeps)
 
 
 def assigned(params, group):
@@ -214,6 +235,8 @@ def assigned(params, group):
 
 def students_of_the_study(params):
     """key -> method of the settings that the study's own students have: these are read, not trained again."""
+    if params.sweeps.groups == [CHOICE]:
+        return {}  # its seeds have none
     found = {}
     for method in params.trained:
         own_ids = params.sampling.parallel_ids
@@ -280,7 +303,9 @@ def reference(params, method="skd-map"):
     return Setting(
         method=settings if ntl is None else replace(settings, ntl=ntl),
         epochs=params.distillation.epochs,
-        generations=params.generations,
+        generations=settings.generations or params.generations,
+        view=settings.view,
+        learning_rate=params.learning_rates.get(method),
         parallel_ids=params.sweeps.parallel_ids or params.sampling.parallel_ids,
     )
 
@@ -307,6 +332,17 @@ def _own_first(values, own):
 def _methods(params):
     points = tuple(Point(_label(params, m), "as in the study", reference(params, m)) for m in params.trained)
     return Experiment("methods", "objective", "Does self-distillation help, and does its coefficient?", "", points)
+
+
+def _learning_rate(params):
+    points = [
+        Point(_label(params, method), rate, replace(reference(params, method), learning_rate=rate))
+        for method in params.sweeps.methods
+        for rate in params.sweeps.learning_rates
+    ]
+    return Experiment(
+        "learning-rate", "objective", "Which learning rate for which method?", "learning rate", tuple(points), "series"
+    )
 
 
 def _temperature(params):
@@ -473,6 +509,14 @@ def _ntl_steps(params):
     return Experiment("ntl-steps", "data", question, "target languages ntl", tuple(points), "series")
 
 
+def _same_language_pairs(params):
+    base, label = reference(params, "ce"), _label(params, "ce")
+    alone = replace(with_method(base, ntl=0), steps_of_ntl=base.method.ntl)
+    points = (Point(label, f"ntl {base.method.ntl}", base), Point(label, "same-language pairs alone", alone))
+    question = "What do pairs of two languages add to as many steps on same-language pairs?"
+    return Experiment("same-language-pairs", "data", question, "trained on", points)
+
+
 def _pivot(params):
     points = []
     base, label = reference(params), _label(params, "skd-map")
@@ -535,23 +579,25 @@ def _translation(params):
     return Experiment("translate-train", "translation", question, "trained on", tuple(points))
 
 
-_MAKERS = (
-    _methods,
-    _temperature,
-    _no_ce,
-    _direction,
-    _coefficient,
-    _k,
-    _window,
-    _generations,
-    _dropout,
-    _view,
-    _label_free,
-    _ntl,
-    _ntl_steps,
-    _pivot,
-    _left_out,
-    _few_resource,
-    _label_noise,
-    _translation,
-)
+_MAKERS = {
+    "methods": _methods,
+    "learning-rate": _learning_rate,
+    "temperature": _temperature,
+    "no-ce": _no_ce,
+    "direction": _direction,
+    "coefficient": _coefficient,
+    "k": _k,
+    "window": _window,
+    "generations": _generations,
+    "dropout": _dropout,
+    "view": _view,
+    "label-free": _label_free,
+    "ntl": _ntl,
+    "ntl-steps": _ntl_steps,
+    "same-language-pairs": _same_language_pairs,
+    "pivot": _pivot,
+    "left-out": _left_out,
+    "few-resource": _few_resource,
+    "label-noise": _label_noise,
+    "translate-train": _translation,
+}

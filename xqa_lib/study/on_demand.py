@@ -7,7 +7,7 @@ from pathlib import Path
 from ..data import roles
 from ..errors import DataError
 from ..running.files import write_text
-from . import layout, samples, scoring, stages
+from . import experiments, layout, samples, scoring, stages
 from .layout import ZERO_SHOT
 
 
@@ -52,7 +52,8 @@ def require(params, stage, *, method=None, seed=None, group=None):
 
 
 def _before_ablations(params, seed):
-    return [("evaluation", {"method": method, "seed": seed}) for method in (ZERO_SHOT, *params.trained)]
+    methods = [ZERO_SHOT, *experiments.students_of_the_study(params).values()]
+    return [("evaluation", {"method": method, "seed": seed}) for method in methods]
 
 
 def require_ablation_inputs(params, seed):

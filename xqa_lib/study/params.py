@@ -8,7 +8,7 @@ value.
 
 import io
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +20,7 @@ from .. import languages
 from ..errors import DataError, problems_of
 from ..running import files
 from ..running.files import ROOT
+from .layout import ZERO_SHOT
 
 CONF = ROOT / "conf"
 PROFILES = ("embedded", "xquad", "paper")
@@ -236,8 +237,19 @@ class Method:
         Literal["batch", "example"],
         Field(description="one coefficient for the batch, as released, or for each example"),
     ]
+    view: Annotated[
+        Literal["same", "parallel"],
+        Field(description="what the teacher reads; parallel: the question in the passage's language"),
+    ]
+    generations: Annotated[
+        Positive | None, Field(description="teachers of a run, 1: a fixed one; null: as many as the study's methods")
+    ]
 
     def __post_init__(self):
+        _check(
+            self.view == "same" or self.coefficient is not None,
+            "view parallel needs a teacher, but there is no coefficient: set one, or view to same",
+        )
         _check(
             self.alpha_ce > 0 or self.coefficient is not None,
             "alpha_ce is 0 and there is no coefficient: nothing to learn from; set one of them",
@@ -254,6 +266,18 @@ class Evaluation:
 
 
 @_checked
+class NamedTests:
+    """The tests that are named before the first student is trained (see `xqa_lib.reporting.named_tests`)."""
+
+    set: Annotated[str, Field(description="of F1 across languages on this one of data.evaluation_sets")]
+    against: Annotated[
+        dict[str, _list(str, least=1)],
+        Field(description="baseline, a method or zero-shot: the methods compared with it, p adjusted over these"),
+    ]
+    margin: Annotated[Above0, Field(description="points of F1, the largest difference that would not matter")]
+
+
+@_checked
 class Sweeps:
     """The ablations (see `xqa_lib.study.experiments`): their grids, and a size at which many runs fit into one study.
 
@@ -266,6 +290,11 @@ class Sweeps:
         Field(description="of experiments, see experiments.GROUPS: a stage for each of them and seed"),
     ]
     experiments: Annotated[_list(str), Field(description="names of those to run; empty: all of the groups")]
+    choice_seeds: Annotated[
+        _list(Seed),
+        Field(description="of the experiments that choose settings before the study; empty: none do"),
+    ]
+    choice_experiments: Annotated[_list(str), Field(description="names of these, whatever their groups")]
     methods: Annotated[_list(str), Field(description="drawn as curves, keys of methods")]
     reference_ntl: Annotated[
         Count | None, Field(description="ntl of the settings that do not sweep it; null: each method's own")
@@ -278,6 +307,7 @@ class Sweeps:
     ]
     ntl: Annotated[_list(Count), Field(description="target languages at equal epochs")]
     equal_steps_ntl: Annotated[_list(Count), Field(description="and at the optimiser steps of the method's own ntl")]
+    learning_rates: Annotated[_list(Above0), Field(description="of distillation, for each of the methods above")]
     temperatures: Annotated[_list(Above0), Field(description="no unit")]
     temperature_ntl: Annotated[_list(Count), Field(description="the other side of the T x ntl grid")]
     directions: Annotated[_list(Direction), Field(description="of the KL")]
@@ -325,12 +355,16 @@ class Params:
     gate: Gate
     sampling: Sampling
     distillation: Optimisation
+    learning_rates: Annotated[
+        dict[str, Above0], Field(description="of a method, where it is not that of distillation, keys of methods")
+    ]
     generations: Annotated[Positive, Field(description="teachers of a run; distillation.epochs are shared out evenly")]
     trained: Annotated[
         _list(str, least=1), Field(description="the methods of this study, in the order of figures and tables")
     ]
     methods: dict[Annotated[str, AfterValidator(_folder_name)], Method]
     evaluation: Evaluation
+    tests: Annotated[NamedTests | None, Field(description="null: none are named")]
     sweeps: Sweeps
 
     def __post_init__(self):
@@ -340,10 +374,14 @@ class Params:
             f"sampling.languages: the generated corpus has no {', '.join(unwritten)}, expected some of "
             f"{', '.join(languages.LANGUAGES)}; other languages come from files of their own (data.source: real)",
         )
-        _check(
-            self.distillation.epochs % self.generations == 0,
-            f"distillation.epochs {self.distillation.epochs} must be a multiple of generations {self.generations}",
-        )
+        for place, count in [
+            ("generations", self.generations),
+            *((f"methods.{name}.generations", method.generations) for name, method in self.methods.items()),
+        ]:
+            _check(
+                count is None or self.distillation.epochs % count == 0,
+                f"distillation.epochs {self.distillation.epochs} must be a multiple of {place} {count}",
+            )
         _check(
             self.gate.set in self.data.all_sets,
             f"gate.set {self.gate.set} is not among the sets of the study ({', '.join(self.data.all_sets)}); name one",
@@ -357,8 +395,16 @@ class Params:
         # tables and figures tell the systems apart by their labels
         labels = [self.method(name).label for name in self.trained]
         _check(len(set(labels)) == len(labels), f"the labels of the trained methods must be distinct, found {labels}")
-        for name in self.sweeps.methods:
+        for name in [*self.sweeps.methods, *self.learning_rates]:
             self.method(name)
+        if self.tests:
+            sets = self.data.all_sets
+            _check(self.tests.set in sets, f"tests.set {self.tests.set} is not among the sets ({', '.join(sets)})")
+            for baseline, methods in self.tests.against.items():
+                for name in [*methods, *([] if baseline == ZERO_SHOT else [baseline])]:
+                    self.method(name)
+        twice = [seed for seed in self.sweeps.choice_seeds if seed in self.seeds]
+        _check(not twice, f"sweeps.choice_seeds {twice} are among seeds: what chooses must not report; take others")
 
     @property
     def data_folder(self):
@@ -384,6 +430,11 @@ class Params:
         """The method of this name; raises DataError naming the known ones."""
         _check(name in self.methods, f"unknown method {name!r}: expected one of {', '.join(self.methods)}")
         return self.methods[name]
+
+    def distillation_of(self, name):
+        """`distillation` with the learning rate of a method."""
+        rate = self.learning_rates.get(name)
+        return self.distillation if rate is None else replace(self.distillation, learning_rate=rate)
 
     def as_dict(self):
         """Plain dictionaries, lists and numbers, for a run record."""
@@ -422,7 +473,7 @@ def _commented(values, schema, sections, indent=""):
         words = [field.get("description", "").partition("\n")[0].rstrip("."), _range(field)]
         comment = "; ".join(filter(None, words))
         comment = f"  # {comment}" if comment else ""
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             lines.append(f"{indent}{name}:{comment}")
             lines += _commented(value, field, sections, indent + "  ")
             continue

@@ -103,3 +103,9 @@ def sampled_examples(parallel, table, ntl):
             ) from None
         found.append(replace(context, question=question.question, question_lang=question_lang))
     return found
+
+
+def questions_in_the_passage_s_language(examples, parallel):
+    """The question of each example in the language of its passage: what a teacher with the parallel view reads."""
+    questions = {(language, e.id): e.question for language, found in parallel.items() for e in found}
+    return [questions[example.context_lang, example.id] for example in examples]

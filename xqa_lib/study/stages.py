@@ -77,6 +77,8 @@ CROSS_ENTROPY = Method(
     k=1,
     window=1,
     weighting="batch",
+    view="same",
+    generations=None,
 )
 
 
@@ -114,7 +116,11 @@ def train_student(params, method, seed):
     if params.processes > 1 and processes.count() == 1:
         return _train_student_in_processes(params, method, seed)
     table = samples.read_sample(params, seed)
-    examples = samples.sampled_examples(prepared.read_parallel(params), table, settings.ntl)
+    parallel = prepared.read_parallel(params)
+    examples = samples.sampled_examples(parallel, table, settings.ntl)
+    options = {}
+    if settings.view == "parallel":
+        options["teacher_questions"] = samples.questions_in_the_passage_s_language(examples, parallel)
     return _train(
         params,
         layout.system_name(method, seed),
@@ -122,11 +128,12 @@ def train_student(params, method, seed):
         source=layout.reader_folder(params),
         examples=examples,
         ids=list(dict.fromkeys(example.id for example in examples)),
-        optimisation=params.distillation,
+        optimisation=params.distillation_of(method),
         method=settings,
-        generations=params.generations,
+        generations=settings.generations or params.generations,
         seed=seed,
         inputs=[layout.sampled_file(params, seed)],
+        options=options,
     )
 
 
@@ -140,7 +147,21 @@ def _train_student_in_processes(params, method, seed):
     return pd.read_csv(layout.log_file(params, layout.system_name(method, seed)))
 
 
-def _train(params, name, folder, *, source, examples, optimisation, method, generations, seed, inputs, **facts):
+def _train(
+    params,
+    name,
+    folder,
+    *,
+    source,
+    examples,
+    optimisation,
+    method,
+    generations,
+    seed,
+    inputs,
+    options=None,
+    **facts,
+):
     """Train the model of `source` on examples and save it to `folder`; under `name` its log and, with facts, record."""
     from ..training import checkpoints, compute, distillation, models
 
@@ -177,6 +198,7 @@ def _train(params, name, folder, *, source, examples, optimisation, method, gene
             # several processes share out the teacher's work, too, which a pass over all features would not
             teacher_in_step=processes.count() > 1,
             checkpoints=partial(kept.phase, "training"),
+            **(options or {}),
         )
         log = pd.DataFrame(log)
         shutil.rmtree(out / "trainer", ignore_errors=True)

@@ -88,12 +88,6 @@ def translated_examples(params):
     return found
 
 
-def questions_in_the_passage_s_language(examples, parallel):
-    """The question of each example in the language of its passage: what a teacher with the parallel view reads."""
-    questions = {(language, e.id): e.question for language, found in parallel.items() for e in found}
-    return [questions[example.context_lang, example.id] for example in examples]
-
-
 def optimiser_steps(windows, optimisation, epochs):
     """Optimiser steps of `epochs` passes over so many windows."""
     batches = math.ceil(windows / optimisation.batch_size)
@@ -130,7 +124,8 @@ class Trainer:
             examples, corrupted = training_examples(setting, self.parallel, self.params, self.seed)
         else:
             examples, optimisation = translated_examples(self.params), self.params.reader
-        optimisation = replace(optimisation, epochs=setting.epochs)
+        rate = setting.learning_rate or optimisation.learning_rate
+        optimisation = replace(optimisation, epochs=setting.epochs, learning_rate=rate)
         if not setting.dropout:
             optimisation = replace(optimisation, dropout=0.0, token_masking=0.0)
         facts = {"examples": len(examples), "corrupted": corrupted, "ids": len({e.id for e in examples})}
@@ -139,7 +134,7 @@ class Trainer:
         # without noise teacher and student start equal, and the rounding of stored logits would tell them apart
         options["teacher_in_step"] = not setting.dropout
         if setting.view == "parallel":
-            questions = questions_in_the_passage_s_language(examples, self.parallel)
+            questions = samples.questions_in_the_passage_s_language(examples, self.parallel)
             options["teacher_questions"] = questions
             columns, agreeing = parallel_view.teacher_columns(self.tokenizer, examples, questions, self.params.features)
             facts |= {"windows": len(columns["teacher_shift"]), "windows_through_another_question": agreeing}

@@ -1,0 +1,102 @@
+"""The tests that a study names before its first student, and no others: all else in a report explores."""
+
+import pandas as pd
+
+from .. import significance
+from ..data import prepared
+from ..reading import evaluation
+from ..study.layout import ZERO_SHOT
+from .tables import markdown
+
+COLUMNS = [
+    *("method", "baseline", "n_ids", "n_pairs", "seeds", "difference", "low", "high", "degrees_of_freedom", "p"),
+    *("p_holm", "p_within_margin", "low_by_article", "high_by_article", "p_by_article"),
+]
+
+
+def table(params, scores):
+    """The tests of `params.tests` of methods that the study trains.
+
+    Each is `significance.seed_and_id_test` of F1 across languages (question and passage in different ones) on one set.
+
+    Args:
+        scores: columns system, seed and `evaluation.COLUMNS`.
+
+    Returns:
+        DataFrame with `COLUMNS`: difference (method - baseline), low and high (95%) in points of F1; p_holm: p, and
+        p_within_margin: that of the test that the difference lies within ± `params.tests.margin`, both adjusted over
+        the methods that are compared with one baseline; "_by_article": with articles resampled in place of ids. No rows
+        without `params.tests`.
+    """
+    if params.tests is None:
+        return pd.DataFrame(columns=COLUMNS)
+    name, margin = params.tests.set, params.tests.margin
+    across = evaluation.of_task(scores[scores["set"] == name], "gxlt_off_diagonal")
+    runs = {}
+    for (system, seed), part in across.groupby(["system", "seed"]):
+        runs.setdefault(system, {})[seed] = part.set_index(list(significance.KEY))["f1"]
+    articles = prepared.read_articles(params, name)
+    rows = []
+    for baseline, methods in params.tests.against.items():
+        for method in methods:
+            if method not in params.trained or baseline not in (ZERO_SHOT, *params.trained):
+                continue
+            effect = significance.seed_and_id_test(runs[method], runs[baseline])
+            row = {"method": method, "baseline": baseline, **effect.in_points()}
+            facts = [row[part] for part in ("difference", "standard_error", "degrees_of_freedom")]
+            row["p_within_margin"] = significance.equivalence_p_value(*facts, margin)
+            if articles:
+                again = significance.seed_and_id_test(runs[method], runs[baseline], clusters=articles).in_points()
+                row |= {f"{part}_by_article": again[part] for part in ("low", "high", "p")}
+            rows.append(row)
+    found = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "p_holm"])
+    found["p_holm"] = found["p"]
+    for column in ("p_holm", "p_within_margin"):
+        found[column] = found.groupby("baseline", sort=False)[column].transform(significance.holm)
+    return found[COLUMNS]
+
+
+def section(params, found):
+    """The report's lines on the named tests: a table and a verdict each; none without tests."""
+    if not len(found):
+        return []
+    margin = f"{params.tests.margin:g}"
+
+    def label(system):
+        return system if system == ZERO_SHOT else params.method(system).label
+
+    shown = pd.DataFrame(
+        {
+            "test": [f"{label(row.method)} - {label(row.baseline)}" for row in found.itertuples()],
+            "seeds": found["seeds"],
+            "ids": found["n_ids"],
+            "F1 difference": [f"{value:+.1f}" for value in found["difference"]],
+            "95% interval": _intervals(found, ""),
+            "p (Holm)": [f"{p:.3f}" for p in found["p_holm"]],
+            f"p, within ± {margin}": [f"{p:.3f}" for p in found["p_within_margin"]],
+            "95% interval, articles resampled": _intervals(found, "_by_article"),
+            "verdict": [_verdict(row, params.tests.margin) for row in found.itertuples()],
+        }
+    )
+    return [
+        "## The named tests",
+        "",
+        f"On `{params.tests.set}`, F1 across languages: the mean of the means of all pairs of two languages. Tests and "
+        "margin are parameters of the study (`tests`) and were not chosen by a score; both p are adjusted by Holm over "
+        "the methods that are compared with one system. All other numbers of this report explore.",
+        "",
+        markdown(shown),
+        "",
+    ]
+
+
+def _intervals(found, which):
+    ends = zip(found[f"low{which}"], found[f"high{which}"], strict=True)
+    return [f"[{low:+.1f}, {high:+.1f}]" if low == low else "" for low, high in ends]
+
+
+def _verdict(row, margin):
+    if row.p_holm < 0.05:
+        found = "higher" if row.difference > 0 else "lower"
+        return f"{found}, but by less than {margin:g}" if row.p_within_margin < 0.05 else found
+    return f"equal within ± {margin:g}" if row.p_within_margin < 0.05 else "not decided"
