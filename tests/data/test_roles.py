@@ -532,7 +532,7 @@ def small_data(tmp_path, monkeypatch):
 def small_study(tmp_path, *languages, **data):
     data = {"evaluation_sets": ["xquad-zero-shot"], "reader_train": ["tydiqa-train-en"]} | data
     data = {"evaluation_languages": []} | data
-    data = {"parallel_paragraphs": 0, "evaluation_questions": 0} | data
+    data = {"parallel_paragraphs": 0, "held_out_articles": 0, "evaluation_questions": 0} | data
     (tmp_path / "out").mkdir()
     params = study(tmp_path / "out", "xquad/smoke", **data)
     return changed(params, sampling={"languages": list(languages)})

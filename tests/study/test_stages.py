@@ -20,6 +20,7 @@ from xqa_lib.study.params import ROOT, load_params
 from xqa_lib.training import compute, dataset, models, numerics, packaged_encoder
 
 SMOKE = load_params("embedded/smoke")
+EVERY_ID = replace(SMOKE, sampling=replace(SMOKE.sampling, parallel_ids=0))
 
 
 def changed(params, **sections):
@@ -58,7 +59,7 @@ def parallel_examples(languages=PARALLEL, ids=("b", "a", "NA", "007", "1.0")):
 def test_the_nested_sample_holds_the_sample_of_every_ntl(seed, pivot, tmp_path, monkeypatch):
     parallel = parallel_examples(ids=[f"id{number}" for number in range(30)])
     monkeypatch.setattr(roles, "read_parallel", lambda params: parallel)
-    params = changed(in_folder(SMOKE, tmp_path), sampling={"pivot": pivot})
+    params = changed(in_folder(EVERY_ID, tmp_path), sampling={"pivot": pivot})
     table = stages.sample(params, seed)
     assert table.columns.tolist() == ["id", "question_lang", "context_lang", "ntl"]
     assert not table.duplicated(evaluation.KEY).any()
@@ -78,13 +79,13 @@ def test_the_nested_sample_holds_the_sample_of_every_ntl(seed, pivot, tmp_path, 
 
 def test_samples_of_two_seeds_differ(tmp_path, monkeypatch):
     monkeypatch.setattr(roles, "read_parallel", lambda params: parallel_examples())
-    params = in_folder(SMOKE, tmp_path)
+    params = in_folder(EVERY_ID, tmp_path)
     first, again, other = (stages.sample(params, seed).values.tolist() for seed in (1, 1, 2))
     assert first == again != other
 
 
 def test_a_sample_of_one_language_is_that_language(tmp_path, monkeypatch):
-    params = changed(in_folder(SMOKE, tmp_path), sampling={"languages": ["de"], "pivot": "de"})
+    params = changed(in_folder(EVERY_ID, tmp_path), sampling={"languages": ["de"], "pivot": "de"})
     monkeypatch.setattr(roles, "read_parallel", lambda params: parallel_examples(["de"], ["a", "b"]))
     table = stages.sample(params, 1)
     assert [samples.sampled_pairs(table, ntl)["id"].tolist() for ntl in (0, 1, 5)] == [["a", "b"]] * 3
@@ -92,7 +93,7 @@ def test_a_sample_of_one_language_is_that_language(tmp_path, monkeypatch):
 
 def test_a_sample_needs_every_id_in_every_language(tmp_path, monkeypatch):
     parallel = parallel_examples(["en", "de"]) | {"es": parallel_examples(["es"], ["b"])["es"]}
-    params = changed(in_folder(SMOKE, tmp_path), sampling={"languages": ["en", "de", "es"]})
+    params = changed(in_folder(EVERY_ID, tmp_path), sampling={"languages": ["en", "de", "es"]})
     monkeypatch.setattr(roles, "read_parallel", lambda params: parallel)
     with pytest.raises(ValueError, match=r"^id 'a' has no version in es; expected all of en, de, es: drop the id"):
         stages.sample(params, 1)
@@ -133,7 +134,7 @@ def test_a_sample_of_other_data_is_refused(pair):
 def test_a_student_is_trained_on_its_sample(tmp_path, monkeypatch):
     parallel = parallel_examples()  # with ids that look like numbers, or like nothing
     monkeypatch.setattr(roles, "read_parallel", lambda params: parallel)
-    params = in_folder(SMOKE, tmp_path)
+    params = in_folder(EVERY_ID, tmp_path)
     table = stages.sample(params, 2)
     calls = []
     monkeypatch.setattr(stages, "_train", lambda *arguments, **options: calls.append((arguments, options)))
@@ -167,6 +168,8 @@ TINY = changed(
         "evaluation_questions": 1,
         "evaluation_sets": ["factbook-dev", "factbook-zero-shot"],
     },
+    # three steps a generation, so that student and teacher come to differ
+    distillation={"batch_size": 8},
     seeds=[1],
 )
 TINY = replace(TINY, methods={name: replace(method, ntl=1) for name, method in TINY.methods.items()})
@@ -325,7 +328,9 @@ def test_the_student_s_log(study):
     assert log["generation"].is_monotonic_increasing
     assert run_results.loss_terms(log) == ["ce", "kl", "coefficient"]
     assert (log["coefficient"] == 1).all()
-    assert (log["kl"] >= 0).all()
+    first = ~log["generation"].duplicated()
+    assert log.loc[first, "kl"].tolist() == pytest.approx([0.0] * 3, abs=1e-5)  # the student is its own teacher
+    assert (log.loc[~first, "kl"] > 0).all()
     # to the three or four digits that Trainer's own loss has
     assert (log["ce"] + log["kl"]).tolist() == pytest.approx(log["loss"].tolist(), abs=2e-3)
 
@@ -449,7 +454,7 @@ def test_a_student_of_two_processes_is_that_of_one(study, tmp_path, monkeypatch)
     assert two["learning_rate"].tolist() == pytest.approx(one["learning_rate"].tolist())
     assert two["learning_rate"].iloc[0] == pytest.approx(5e-5)
     for name in ("loss", "ce", "kl", "coefficient"):
-        assert two[name].tolist() == pytest.approx(one[name].tolist(), abs=1e-5), name
+        assert two[name].tolist() == pytest.approx(one[name].tolist(), abs=1e-4), name
     record = record_of(layout.student_folder(params, "skd", 1))
     assert record["optimisation"]["learning_rate"] == 5e-5
 
@@ -505,7 +510,7 @@ def test_an_encoder_that_fails_leaves_nothing(tmp_path, monkeypatch):
 
 def with_precision(folder, precision, *, begun=None):
     """Parameters of a study that wants this precision, and whose reader was trained in `begun`."""
-    params = changed(in_folder(SMOKE, folder), precision=precision)
+    params = changed(in_folder(EVERY_ID, folder), precision=precision)
     if begun:
         layout.reader_folder(params).mkdir(parents=True, exist_ok=True)
         (layout.reader_folder(params) / "run.json").write_text(json.dumps({"precision": begun}), encoding="utf-8")
