@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from xqa_lib.data import corpora, factbook, roles
+from xqa_lib.data import corpora, factbook, prepared, roles
 from xqa_lib.data.leakage import normalised_context
 from xqa_lib.data.squad_format import Answer, Example, read_squad
 from xqa_lib.errors import DataError
@@ -23,7 +23,7 @@ def changed(params, **sections):
 
 def study(folder, source="embedded/smoke", **data):
     params = load_params(source)
-    return changed(params, paths={"data": str(folder / "data")}, data=data)
+    return changed(params, paths={"data": str(folder / "data"), "results": str(folder / "results")}, data=data)
 
 
 def files_below(folder):
@@ -56,9 +56,6 @@ def test_the_files_of_the_generated_data(generated):
         "factbook-zero-shot": [(language, language) for language in (*ZERO_SHOT_XQUAD, *ZERO_SHOT_TYDIQA)],
     }
     assert set(files_below(params.data_folder)) == {
-        "summary.csv",
-        "leakage.csv",
-        "kinds.csv",
         "reader/train-en.json",
         *(f"parallel/{language}.json" for language in PARALLEL),
         *(
@@ -67,7 +64,9 @@ def test_the_files_of_the_generated_data(generated):
             for question, context in of_set
         ),
     }
-    assert [path.name for path in params.data_folder.parent.iterdir()] == ["data"]  # nothing half-made beside it
+    assert set(files_below(params.results_folder)) == {"data/summary.csv", "data/leakage.csv", "data/kinds.csv"}
+    found = sorted(path.name for path in params.data_folder.parent.iterdir())
+    assert found == ["data", "results"]  # nothing half-made beside it
 
 
 def test_the_sizes_are_those_of_the_parameters(generated):
@@ -93,7 +92,7 @@ def test_the_sizes_are_those_of_the_parameters(generated):
 
 def test_what_is_written_is_what_was_counted(generated):
     params, table = generated
-    pd.testing.assert_frame_equal(pd.read_csv(params.data_folder / "summary.csv"), table)
+    pd.testing.assert_frame_equal(pd.read_csv(params.results_folder / "data" / "summary.csv"), table)
     for row in table[table["role"] == "evaluation"].itertuples():
         path = (
             params.data_folder
@@ -112,14 +111,14 @@ def test_what_is_written_is_what_was_counted(generated):
     lengths = [len(context) for context in dict.fromkeys(e.context for e in thai)]
     row = table[(table["set"] == "factbook-zero-shot") & (table["context_lang"] == "th")].iloc[0]
     assert row["mean_context_length"] == round(sum(lengths) / len(lengths), 1)
-    train = roles.read_reader_training(params)
+    train = prepared.read_reader_training(params)
     lengths = [len(context.split()) for context in dict.fromkeys(e.context for e in train)]
     assert table["mean_context_length"].iloc[0] == round(sum(lengths) / len(lengths), 1)
 
 
 def test_parallel_data_are_parallel(generated):
     params, _ = generated
-    parallel = roles.read_parallel(params)
+    parallel = prepared.read_parallel(params)
     assert list(parallel) == list(PARALLEL)
     english = parallel["en"]
     for language, examples in parallel.items():
@@ -131,7 +130,7 @@ def test_parallel_data_are_parallel(generated):
 
 def test_pairs_of_a_context_language_share_their_passages(generated):
     params, _ = generated
-    examples = roles.read_evaluation(params, "factbook-dev")
+    examples = prepared.read_evaluation(params, "factbook-dev")
     pairs = list(dict.fromkeys((e.question_lang, e.context_lang) for e in examples))
     assert len(pairs) == 49
     by_pair = {pair: [e for e in examples if (e.question_lang, e.context_lang) == pair] for pair in pairs}
@@ -143,7 +142,7 @@ def test_pairs_of_a_context_language_share_their_passages(generated):
 
 def test_the_reader_s_data(generated):
     params, _ = generated
-    training = roles.read_reader_training(params)
+    training = prepared.read_reader_training(params)
     assert {(e.question_lang, e.context_lang) for e in training} == {("en", "en")}
     assert len({e.context for e in training}) == params.data.train_paragraphs
 
@@ -151,16 +150,16 @@ def test_the_reader_s_data(generated):
 def test_no_passage_is_in_two_roles(generated):
     params, _ = generated
     passages = {
-        "training": {e.context for e in roles.read_reader_training(params)},
-        "parallel": {e.context for examples in roles.read_parallel(params).values() for e in examples},
-        **{name: {e.context for e in roles.read_evaluation(params, name)} for name in params.data.evaluation_sets},
+        "training": {e.context for e in prepared.read_reader_training(params)},
+        "parallel": {e.context for examples in prepared.read_parallel(params).values() for e in examples},
+        **{name: {e.context for e in prepared.read_evaluation(params, name)} for name in params.data.evaluation_sets},
     }
     seen = set()
     for contexts in passages.values():
         assert contexts
         assert seen.isdisjoint(contexts)
         seen |= contexts
-    leaks = roles.read_leakage(params)
+    leaks = prepared.read_leakage(params)
     assert set(leaks["set"]) == {"factbook-dev", "factbook-test"}  # the others have languages of their own
     assert leaks[["id", "context", "title"]].to_numpy().sum() == 0
     assert leaks.groupby("set").size().to_dict() == {"factbook-dev": 8, "factbook-test": 8}  # 7 parallel, 1 reader
@@ -182,11 +181,11 @@ def test_the_same_parameters_give_the_same_bytes(generated, tmp_path):
 
 def test_the_study_s_texts_are_every_question_and_passage_once(generated):
     params, _ = generated
-    texts = roles.study_texts(params)
+    texts = prepared.study_texts(params)
     examples = [
-        *roles.read_reader_training(params),
-        *(e for found in roles.read_parallel(params).values() for e in found),
-        *(e for name in params.data.evaluation_sets for e in roles.read_evaluation(params, name)),
+        *prepared.read_reader_training(params),
+        *(e for found in prepared.read_parallel(params).values() for e in found),
+        *(e for name in params.data.evaluation_sets for e in prepared.read_evaluation(params, name)),
     ]
     assert len(texts) == len(set(texts))
     assert set(texts) == {text for e in examples for text in (e.question, e.context)}
@@ -198,7 +197,7 @@ def test_what_the_notebook_shows(generated):
     params, table = generated
     shown = roles.show_parallel(params)
     assert list(shown.index) == list(PARALLEL)
-    first = roles.read_parallel(params)["ar"][0]
+    first = prepared.read_parallel(params)["ar"][0]
     assert shown.loc["ar"].to_dict() == {
         "question": first.question,
         "answer": first.answers[0].text,
@@ -215,16 +214,16 @@ def test_what_the_notebook_shows(generated):
     }
     assert overview.loc[("reader", "train", "en"), "pairs"] == 1
     guess = roles.type_guess(params)
-    assert guess == round(factbook.type_guess_baseline(roles.read_evaluation(params, "factbook-dev")), 1)
+    assert guess == round(factbook.type_guess_baseline(prepared.read_evaluation(params, "factbook-dev")), 1)
     assert 20 <= guess <= 50
 
 
 def test_kinds_are_of_the_questions_and_languages_that_are_asked(generated):
     params, _ = generated
-    kinds = roles.read_kinds(params)
-    assert list(kinds.columns) == roles.KIND_COLUMNS
+    kinds = prepared.read_kinds(params)
+    assert list(kinds.columns) == prepared.KIND_COLUMNS
     for name in params.data.evaluation_sets:
-        asked = {(e.id, e.context_lang): e for e in roles.read_evaluation(params, name)}
+        asked = {(e.id, e.context_lang): e for e in prepared.read_evaluation(params, name)}
         of_set = kinds[kinds["set"] == name]
         assert set(zip(of_set["id"], of_set["context_lang"], strict=True)) == set(asked)
         right = of_set[of_set["right"] == 1]
@@ -241,18 +240,17 @@ def test_kinds_are_of_the_questions_and_languages_that_are_asked(generated):
 def test_fewer_questions_have_fewer_kinds(tmp_path):
     params = study(tmp_path, evaluation_questions=1, evaluation_sets=["factbook-zero-shot"])
     roles.prepare(params)
-    kinds = roles.read_kinds(params)
+    kinds = prepared.read_kinds(params)
     assert kinds.groupby("context_lang")["id"].nunique().to_dict() == dict.fromkeys(
         (*ZERO_SHOT_XQUAD, *ZERO_SHOT_TYDIQA), 1
     )
-    (params.data_folder / "kinds.csv").unlink()
+    path = params.results_folder / "data" / "kinds.csv"
+    path.unlink()
     with pytest.raises(DataError) as error:
-        roles.read_kinds(params)
-    assert (
-        str(error.value) == f"{params.data_folder / 'kinds.csv'} is missing: run the data stage again, which writes it"
-    )
-    real = roles.read_kinds(changed(params, data={"source": "real"}))
-    assert (len(real), list(real.columns)) == (0, roles.KIND_COLUMNS)
+        prepared.read_kinds(params)
+    assert str(error.value) == f"{path} is missing: run the data stage again, which writes it"
+    real = prepared.read_kinds(changed(params, data={"source": "real"}))
+    assert (len(real), list(real.columns)) == (0, prepared.KIND_COLUMNS)
     assert roles.type_guess(changed(params, data={"source": "real"})) is None
 
 
@@ -301,17 +299,17 @@ def example(example_id, context="One. Two.", language="en", question_lang=None):
 
 def test_some_examples_are_drawn_by_id():
     english = [example(str(number), f"context {number}") for number in range(100)]
-    some = roles.some(english, 10, seed=1)
+    some = prepared.some(english, 10, seed=1)
     assert len(some) == 10
     assert [e.id for e in some] == sorted((e.id for e in some), key=int)  # in their order
-    assert roles.some(english, 10, seed=1) == some
-    assert roles.some(english, 10, seed=2) != some
-    assert roles.some(english, 0, seed=1) == roles.some(english, 100, seed=1) == english
+    assert prepared.some(english, 10, seed=1) == some
+    assert prepared.some(english, 10, seed=2) != some
+    assert prepared.some(english, 0, seed=1) == prepared.some(english, 100, seed=1) == english
     # whatever else there is to draw from
-    more = roles.some([*english[::-1], *(example(str(n)) for n in range(100, 110))], 10, seed=1)
+    more = prepared.some([*english[::-1], *(example(str(n)) for n in range(100, 110))], 10, seed=1)
     assert len({e.id for e in more} & {e.id for e in some}) >= 7
     # a smaller draw is a part of a larger one
-    drawn = [{e.id for e in roles.some(english, most, seed=1)} for most in (1, 3, 10, 40)]
+    drawn = [{e.id for e in prepared.some(english, most, seed=1)} for most in (1, 3, 10, 40)]
     assert drawn[0] < drawn[1] < drawn[2] < drawn[3]
 
 
@@ -319,7 +317,7 @@ def test_every_language_pair_draws_its_own_so_that_few_questions_are_many_ids():
     ids = [str(number) for number in range(100)]
     drawn = {
         (question, context): {
-            e.id for e in roles.some([example(i, language=context, question_lang=question) for i in ids], 5, seed=1)
+            e.id for e in prepared.some([example(i, language=context, question_lang=question) for i in ids], 5, seed=1)
         }
         for question in PARALLEL
         for context in PARALLEL
@@ -351,11 +349,11 @@ def test_held_out_articles_are_drawn_once_for_all_seeds_and_languages():
 
 def test_language_pairs_are_those_of_the_study(tmp_path):
     params = study(tmp_path, evaluation_languages=["en", "vi"])
-    assert roles.language_pairs(params, "mlqa-dev") == [("en", "en"), ("vi", "en"), ("en", "vi"), ("vi", "vi")]
+    assert prepared.language_pairs(params, "mlqa-dev") == [("en", "en"), ("vi", "en"), ("en", "vi"), ("vi", "vi")]
     with pytest.raises(DataError, match=r"no language pair of tydiqa-dev is left by data.evaluation_languages"):
-        roles.language_pairs(params, "tydiqa-dev")
+        prepared.language_pairs(params, "tydiqa-dev")
     everywhere = study(tmp_path, evaluation_languages=[])
-    assert len(roles.language_pairs(everywhere, "mlqa-dev")) == 49
+    assert len(prepared.language_pairs(everywhere, "mlqa-dev")) == 49
 
 
 # -------------------------------------------------------------------------------------------- overlap and alignment
@@ -475,7 +473,7 @@ def test_unknown_sets(source, data, message, tmp_path):
 
 
 def test_the_metric_of_each_set():
-    assert {name: roles.metric_of(name) for name in roles.EVALUATION_SETS} == {
+    assert {name: prepared.metric_of(name) for name in prepared.EVALUATION_SETS} == {
         "factbook-dev": "mlqa",
         "factbook-test": "mlqa",
         "factbook-zero-shot": "squad",
@@ -492,14 +490,14 @@ def test_the_metric_of_each_set():
         "tydiqa-train-ko-sw": "squad",
     }
     with pytest.raises(DataError) as error:
-        roles.metric_of("squad")
+        prepared.metric_of("squad")
     assert str(error.value).startswith("unknown evaluation set 'squad': expected one of factbook-dev, ")
 
 
 def test_the_sets_of_every_profile_are_known():
     for profile in ("embedded", "xquad", "paper"):
         data = load_params(profile).data
-        assert set(data.evaluation_sets) <= set(roles.EVALUATION_SETS)
+        assert set(data.evaluation_sets) <= set(prepared.EVALUATION_SETS)
         assert set(data.reader_train) <= set(roles.READER_SETS)
 
 
@@ -551,8 +549,8 @@ def test_roles_from_files(small_data, tmp_path):
         ["parallel", "parallel", "de", "de", 2],
         *(["evaluation", "xquad-zero-shot", language, language, 2] for language in ("el", "ru", "tr", "th")),
     ]
-    assert [e.id for e in roles.read_reader_training(params)] == ["t1", "t2"]
-    assert [e.id for e in roles.read_evaluation(params, "xquad-zero-shot")] == ["a", "b"] * 4
+    assert [e.id for e in prepared.read_reader_training(params)] == ["t1", "t2"]
+    assert [e.id for e in prepared.read_evaluation(params, "xquad-zero-shot")] == ["a", "b"] * 4
     assert pd.isna(roles.type_guess(params))
 
 
@@ -614,8 +612,8 @@ def test_languages_of_the_user_s_own_files(tmp_path, monkeypatch):
         roles.prepare(changed(params, sampling={"languages": ["en", "fr"]}))
     params = changed(params, data={"evaluation_languages": list(texts)})
     table = roles.prepare(params)
-    assert list(roles.read_parallel(params)) == list(texts)
-    pairs = [(e.question_lang, e.context_lang) for e in roles.read_evaluation(params, "xquad-gxlt-other-articles")]
+    assert list(prepared.read_parallel(params)) == list(texts)
+    pairs = [(e.question_lang, e.context_lang) for e in prepared.read_evaluation(params, "xquad-gxlt-other-articles")]
     assert pairs == [(question, context) for context in texts for question in texts]
     lengths = table[table["role"] == "parallel"].set_index("context_lang")["mean_context_length"]
     assert lengths["en"] == lengths["sw"] == 3  # words
@@ -633,12 +631,12 @@ def test_roles_from_the_real_data(real_data_dir, tmp_path, monkeypatch):
 
     xquad = corpora.load("xquad", question_lang="en", context_lang="en")
     forbidden = {normalised_context(e.context) for e in xquad}
-    reader = roles.read_reader_training(params)
+    reader = prepared.read_reader_training(params)
     assert len({e.context for e in reader}) == 300
     assert forbidden.isdisjoint(normalised_context(e.context) for e in reader)
     assert {e.id for e in xquad}.isdisjoint(e.id for e in reader)
 
-    parallel = roles.read_parallel(params)
+    parallel = prepared.read_parallel(params)
     assert {language: len({e.context for e in examples}) for language, examples in parallel.items()} == (
         dict.fromkeys(params.sampling.languages, 4)
     )
@@ -652,7 +650,7 @@ def test_roles_from_the_real_data(real_data_dir, tmp_path, monkeypatch):
         **{"mlqa-dev": 4, "xquad-gxlt-other-articles": 4, "xquad-en": 1190}
     }
     trained = {e.title for e in parallel["en"]}
-    others = roles.read_evaluation(params, "xquad-gxlt-other-articles")
+    others = prepared.read_evaluation(params, "xquad-gxlt-other-articles")
     assert trained.isdisjoint(e.title for e in others)
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from xqa_lib.data import factbook
-from xqa_lib.data.roles import KIND_COLUMNS
+from xqa_lib.data.prepared import KIND_COLUMNS
 from xqa_lib.errors import DataError
 from xqa_lib.reading import evaluation, kinds
 

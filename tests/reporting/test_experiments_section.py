@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from xqa_lib import significance
-from xqa_lib.data import roles
+from xqa_lib.data import prepared
 from xqa_lib.errors import DataError
 from xqa_lib.reading.evaluation import KEY
 from xqa_lib.reporting import experiments_section, figures
@@ -31,7 +31,7 @@ IDS = [f"q{number}" for number in range(12)]
 
 
 def study(folder, **changes):
-    paths = replace(SMOKE.paths, data=str(folder / "data"), runs=str(folder / "runs"), reports=str(folder / "reports"))
+    paths = replace(SMOKE.paths, **{name: str(folder / name) for name in ("data", "runs", "results", "reports")})
     sizes = {"groups": ["objective", "data"], "methods": ["ce", "skd-map"], "parallel_ids": 3, "reference_ntl": 1}
     return replace(SMOKE, paths=paths, seeds=[1, 2], sweeps=replace(SMOKE.sweeps, **NOTHING | sizes | changes))
 
@@ -67,8 +67,8 @@ def write_kinds(params):
         for n, question in enumerate(IDS)
         for answer in ["Kori", "Numi", "Bamak", *(["Lomi", "Fasu"] if n % 2 else [])]
     ]
-    kinds = pd.DataFrame(rows, columns=roles.KIND_COLUMNS)
-    write_text(params.data_folder / "kinds.csv", kinds.to_csv(index=False))
+    kinds = pd.DataFrame(rows, columns=prepared.KIND_COLUMNS)
+    write_text(params.results_folder / "data" / "kinds.csv", kinds.to_csv(index=False))
 
 
 def write_results(params, f1_of, other_f1_of=lambda name, *rest: 0.5):
@@ -84,7 +84,7 @@ def write_results(params, f1_of, other_f1_of=lambda name, *rest: 0.5):
                 .sample(frac=1, random_state=10 * place + seed)
                 for place, (key, setting) in enumerate((first | settings).items())
             ]
-            place = sweeps.folder(params, group, seed)
+            place = layout.experiments_folder(params, group, seed)
             write_text(place / "scores.csv", pd.concat(parts).to_csv(index=False))
             write_text(
                 place / "other-sets.csv", others(params, first | settings, seed, other_f1_of).to_csv(index=False)

@@ -14,12 +14,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from xqa_lib import significance
-from xqa_lib.data import roles
-from xqa_lib.data.squad_format import Answer, Example, write_squad
+from xqa_lib.data import prepared
 from xqa_lib.reading import evaluation
 from xqa_lib.reporting import experiments_section, figures, report
 from xqa_lib.running.files import write_json, write_text
-from xqa_lib.study import layout, stages
+from xqa_lib.study import layout
 from xqa_lib.study.params import load_params
 
 SMOKE = load_params("embedded/smoke")
@@ -38,7 +37,7 @@ HASH = "0123456789abcdef" * 4
 
 
 def study(folder, **changes):
-    paths = replace(SMOKE.paths, data=str(folder / "data"), runs=str(folder / "runs"), reports=str(folder / "reports"))
+    paths = replace(SMOKE.paths, **{name: str(folder / name) for name in ("data", "runs", "results", "reports")})
     params = replace(SMOKE, paths=paths, data=replace(SMOKE.data, evaluation_sets=list(SETS)))
     return replace(params, **({"trained": ["ce", "skd"], "seeds": [1, 2]} | changes))
 
@@ -54,14 +53,14 @@ def write_scores(params, system, f1_of):
     evaluation.write_scores(layout.scores_file(params, system), pd.DataFrame(rows, columns=evaluation.COLUMNS))
 
 
-def write_run(folder, *, examples, seed, minutes, tflop, columns):
+def write_run(params, name, *, examples, seed, minutes, tflop, columns):
     log = pd.DataFrame(
         {"step": range(1, 7), "generation": [1, 1, 2, 2, 3, 3], "loss": 1.5} | dict.fromkeys(columns, 0.5)
     )
-    write_text(folder / "training_log.csv", log.to_csv(index=False))
+    write_text(layout.log_file(params, name), log.to_csv(index=False))
     facts = {"seed": seed, "examples": examples, "minutes": minutes, "tflop": tflop, "weights": HASH}
     facts["ids"] = [f"{seed}-a", f"{seed}-b"]  # each seed draws its own
-    write_json(folder / "run.json", facts)
+    write_json(layout.record_file(params, name), facts)
 
 
 def write_kinds(params):
@@ -78,55 +77,35 @@ def write_kinds(params):
             *([("place", "Kori")] if example_id == "q1" else []),
         ]
     ]
-    kinds = pd.DataFrame(rows, columns=roles.KIND_COLUMNS)
-    write_text(params.data_folder / "kinds.csv", kinds.to_csv(index=False))
+    kinds = pd.DataFrame(rows, columns=prepared.KIND_COLUMNS)
+    write_text(params.results_folder / "data" / "kinds.csv", kinds.to_csv(index=False))
 
 
 def write_results(params):
     """What the stages leave, for the made-up scores."""
     write_kinds(params)
-    for name, (_, pairs) in SETS.items():
-        for question, context in pairs:
-            # the passage is its answer, so that a random span of it is right
-            examples = [
-                Example(i, "Which?", f"{context}{i}", (Answer(f"{context}{i}", 0),), "T", question, context)
-                for i in IDS[name]
-            ]
-            path = params.data_folder / "evaluation" / name / f"context-{context}-question-{question}.json"
-            write_squad(path, examples, version="1")
     leaks = pd.DataFrame(
         [("factbook-dev", "en", "reader", 3, 0, 0, 0), ("factbook-dev", "de", "parallel", 3, 1, 0, 0)],
         columns=["set", "language", "training", "examples", "id", "context", "title"],
     )
-    write_text(params.data_folder / "leakage.csv", leaks.to_csv(index=False))
+    write_text(params.results_folder / "data" / "leakage.csv", leaks.to_csv(index=False))
     write_scores(params, "zero-shot", lambda name, pair: ZERO_SHOT.get(pair, [0.0] * len(IDS[name])))
     for (method, seed), values in F1.items():
         write_scores(params, f"{method}-seed-{seed}", lambda name, pair, v=values: v[list(SETS).index(name)])
         columns = ["ce"] if method == "ce" else ["ce", "kl", "coefficient"]
-        folder = layout.student_folder(params, method, seed)
-        write_run(folder, examples=24, seed=seed, minutes=0.25, tflop=0.5, columns=columns)
-    reader = layout.reader_folder(params)
-    write_run(reader, examples=30, seed=1, minutes=2.0, tflop=16.25, columns=["ce"])
-
-
-def perfect(params):
-    """The ceiling of the made-up sets: everything right but one answer of three."""
-    rows = [
-        (name, example_id, *pair, float(n > 0), float(n > 0), int(n > 0), "text")
-        for name, (_, pairs) in SETS.items()
-        for pair in pairs
-        for n, example_id in enumerate(IDS[name])
-    ]
-    return pd.DataFrame(rows, columns=evaluation.COLUMNS)
+        write_run(params, f"{method}-seed-{seed}", examples=24, seed=seed, minutes=0.25, tflop=0.5, columns=columns)
+    write_scores(params, "random-span", lambda name, pair: [1.0] * len(IDS[name]))
+    # everything right but the first answer
+    write_scores(params, "ceiling", lambda name, pair: [0.0] + [1.0] * (len(IDS[name]) - 1))
+    write_run(params, "reader", examples=30, seed=1, minutes=2.0, tflop=16.25, columns=["ce"])
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """The folder of made-up results of a study with two methods and two seeds; not to be changed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(roles, "EVALUATION_SETS", SETS)
-        # what these two make of results is tested in files of their own
-        patch.setattr(stages, "ceiling_scores", perfect)
+        patch.setattr(prepared, "EVALUATION_SETS", SETS)
+        # what it makes of results is tested in a file of its own
         patch.setattr(experiments_section, "build", lambda params: None)
         patch.setattr(experiments_section, "draw", lambda results: {})
         patch.setattr(experiments_section, "tables", lambda results: {"ablations": pd.DataFrame({"experiment": ["x"]})})

@@ -1,16 +1,15 @@
 """The samples of a study: which ids each seed draws."""
 
-import json
 from dataclasses import replace
 from itertools import combinations
 
 import pandas as pd
 import pytest
 
-from xqa_lib.data import roles
+from xqa_lib.data import prepared, roles
 from xqa_lib.data.squad_format import Answer, Example
 from xqa_lib.errors import DataError
-from xqa_lib.study import layout, run_results, samples, stages
+from xqa_lib.study import layout, samples
 from xqa_lib.study.params import load_params
 
 IDS = [f"id{number}" for number in range(20)]
@@ -51,30 +50,11 @@ def in_folder(folder, **sampling):
 
 
 def test_the_sample_of_a_seed_is_of_its_ids_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(roles, "read_parallel", lambda params: DATA)
+    monkeypatch.setattr(prepared, "read_parallel", lambda params: DATA)
     params = in_folder(tmp_path, parallel_ids=4)
-    stages.sample(params, 1)
+    samples.sample(params, 1)
     table = pd.read_csv(layout.sampled_file(params, 1))
     assert table["id"].drop_duplicates().tolist() == list(samples.chosen_ids(DATA, 4, 1))
     assert len(table) == 4 * 4
     assert {e.id for e in samples.sampled_examples(DATA, table, 0)} == set(table["id"])
-    assert set(stages.sample(params, 2)["id"]) != set(table["id"])
-
-
-def write_records(params, ids_by_seed):
-    for seed, ids in ids_by_seed.items():
-        folder = layout.student_folder(params, "skd", seed)
-        folder.mkdir(parents=True)
-        (folder / "run.json").write_text(json.dumps({"ids": ids}), encoding="utf-8")
-
-
-def test_two_seeds_with_the_same_ids_are_refused(tmp_path):
-    params = replace(in_folder(tmp_path, parallel_ids=2), seeds=[1, 2, 3])
-    write_records(params, {1: ["a", "b"], 2: ["c", "a"], 3: ["b", "a"]})
-    with pytest.raises(DataError, match=r"^the students of skd with seeds 1 and 3 were trained on the same 2 ids, but"):
-        run_results.training_ids(params, "skd")
-    some = replace(params, seeds=[1, 2])
-    assert run_results.training_ids(some, "skd") == {1: ["a", "b"], 2: ["c", "a"]}
-    # without a draw every seed has all ids
-    everything = replace(params, sampling=replace(params.sampling, parallel_ids=0))
-    assert list(run_results.training_ids(everything, "skd")) == [1, 2, 3]
+    assert set(samples.sample(params, 2)["id"]) != set(table["id"])

@@ -1,4 +1,4 @@
-"""The stages: the nested sample, a student's examples, one tiny study from data to scores, results on demand."""
+"""The stages: the nested sample, a student's examples, one tiny study from data to scores."""
 
 import dataclasses
 import json
@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from xqa_lib import sampling
-from xqa_lib.data import roles
+from xqa_lib.data import prepared, roles
 from xqa_lib.data.squad_format import Answer, Example
 from xqa_lib.errors import DataError
 from xqa_lib.languages import PARALLEL
 from xqa_lib.reading import evaluation
-from xqa_lib.study import layout, on_demand, run_results, samples, stages, sweeps
+from xqa_lib.reporting import trainings
+from xqa_lib.study import layout, samples, scoring, stages
 from xqa_lib.study.params import ROOT, load_params
-from xqa_lib.training import compute, dataset, models, numerics, packaged_encoder
+from xqa_lib.training import compute, dataset, models, packaged_encoder
 
 SMOKE = load_params("embedded/smoke")
 EVERY_ID = replace(SMOKE, sampling=replace(SMOKE.sampling, parallel_ids=0))
@@ -33,8 +34,7 @@ def changed(params, **sections):
 
 
 def in_folder(params, folder):
-    paths = {"data": str(folder / "data"), "runs": str(folder / "runs"), "reports": str(folder / "reports")}
-    return changed(params, paths=paths)
+    return changed(params, paths={name: str(folder / name) for name in ("data", "runs", "results", "reports")})
 
 
 def example(example_id, language, number=0):
@@ -48,9 +48,6 @@ def parallel_examples(languages=PARALLEL, ids=("b", "a", "NA", "007", "1.0")):
     return {language: [example(i, language, number) for number, i in enumerate(ids)] for language in languages}
 
 
-# ------------------------------------------------------------------------------------------------ where results lie
-
-
 # ------------------------------------------------------------------------------------------------ the sample
 
 
@@ -58,9 +55,9 @@ def parallel_examples(languages=PARALLEL, ids=("b", "a", "NA", "007", "1.0")):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_nested_sample_holds_the_sample_of_every_ntl(seed, pivot, tmp_path, monkeypatch):
     parallel = parallel_examples(ids=[f"id{number}" for number in range(30)])
-    monkeypatch.setattr(roles, "read_parallel", lambda params: parallel)
+    monkeypatch.setattr(prepared, "read_parallel", lambda params: parallel)
     params = changed(in_folder(EVERY_ID, tmp_path), sampling={"pivot": pivot})
-    table = stages.sample(params, seed)
+    table = samples.sample(params, seed)
     assert table.columns.tolist() == ["id", "question_lang", "context_lang", "ntl"]
     assert not table.duplicated(evaluation.KEY).any()
     ids = {i: set(PARALLEL) for i in (e.id for e in parallel["en"])}
@@ -78,25 +75,25 @@ def test_the_nested_sample_holds_the_sample_of_every_ntl(seed, pivot, tmp_path, 
 
 
 def test_samples_of_two_seeds_differ(tmp_path, monkeypatch):
-    monkeypatch.setattr(roles, "read_parallel", lambda params: parallel_examples())
+    monkeypatch.setattr(prepared, "read_parallel", lambda params: parallel_examples())
     params = in_folder(EVERY_ID, tmp_path)
-    first, again, other = (stages.sample(params, seed).values.tolist() for seed in (1, 1, 2))
+    first, again, other = (samples.sample(params, seed).values.tolist() for seed in (1, 1, 2))
     assert first == again != other
 
 
 def test_a_sample_of_one_language_is_that_language(tmp_path, monkeypatch):
     params = changed(in_folder(EVERY_ID, tmp_path), sampling={"languages": ["de"], "pivot": "de"})
-    monkeypatch.setattr(roles, "read_parallel", lambda params: parallel_examples(["de"], ["a", "b"]))
-    table = stages.sample(params, 1)
+    monkeypatch.setattr(prepared, "read_parallel", lambda params: parallel_examples(["de"], ["a", "b"]))
+    table = samples.sample(params, 1)
     assert [samples.sampled_pairs(table, ntl)["id"].tolist() for ntl in (0, 1, 5)] == [["a", "b"]] * 3
 
 
 def test_a_sample_needs_every_id_in_every_language(tmp_path, monkeypatch):
     parallel = parallel_examples(["en", "de"]) | {"es": parallel_examples(["es"], ["b"])["es"]}
     params = changed(in_folder(EVERY_ID, tmp_path), sampling={"languages": ["en", "de", "es"]})
-    monkeypatch.setattr(roles, "read_parallel", lambda params: parallel)
+    monkeypatch.setattr(prepared, "read_parallel", lambda params: parallel)
     with pytest.raises(ValueError, match=r"^id 'a' has no version in es; expected all of en, de, es: drop the id"):
-        stages.sample(params, 1)
+        samples.sample(params, 1)
     assert not layout.sampled_file(params, 1).exists()
 
 
@@ -133,14 +130,14 @@ def test_a_sample_of_other_data_is_refused(pair):
 
 def test_a_student_is_trained_on_its_sample(tmp_path, monkeypatch):
     parallel = parallel_examples()  # with ids that look like numbers, or like nothing
-    monkeypatch.setattr(roles, "read_parallel", lambda params: parallel)
+    monkeypatch.setattr(prepared, "read_parallel", lambda params: parallel)
     params = in_folder(EVERY_ID, tmp_path)
-    table = stages.sample(params, 2)
+    table = samples.sample(params, 2)
     calls = []
     monkeypatch.setattr(stages, "_train", lambda *arguments, **options: calls.append((arguments, options)))
     stages.train_student(params, "skd-map", 2)
     ((arguments, options),) = calls
-    assert arguments == (params, tmp_path / "runs/students/skd-map/seed-2")
+    assert arguments == (params, "skd-map-seed-2", tmp_path / "runs/students/skd-map/seed-2")
     examples = options.pop("examples")
     assert examples == samples.sampled_examples(parallel, table, params.methods["skd-map"].ntl)
     assert {e.id for e in examples} == {"b", "a", "NA", "007", "1.0"}
@@ -176,16 +173,16 @@ TINY = replace(TINY, methods={name: replace(method, ntl=1) for name, method in T
 
 
 def run_all(params):
-    stages.prepare_data(params)
+    roles.prepare(params)
     stages.make_encoder(params)
     stages.train_reader(params)
-    stages.sample(params, 1)
+    samples.sample(params, 1)
     stages.train_student(params, "skd", 1)
-    stages.evaluate_system(params, "skd", 1)
+    scoring.evaluate_system(params, "skd", 1)
 
 
-def record_of(folder):
-    return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+def record_of(params, name):
+    return json.loads(layout.record_file(params, name).read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -199,51 +196,45 @@ def study(tmp_path_factory):
 def test_the_same_seed_gives_the_same_weights_and_scores(study, tmp_path):
     again = in_folder(TINY, tmp_path)
     run_all(again)
-    for folder in (layout.encoder_folder, layout.reader_folder, lambda params: layout.student_folder(params, "skd", 1)):
-        first, second = record_of(folder(study)), record_of(folder(again))
+    for name in ("encoder", "reader", "skd-seed-1"):
+        first, second = record_of(study, name), record_of(again, name)
         for record in (first, second):
-            for name in ("started", "minutes", "inputs"):
-                del record[name]
+            for fact in ("started", "minutes", "inputs"):
+                del record[fact]
         assert first == second
-        if folder is not layout.encoder_folder:
-            log = [(folder(params) / "training_log.csv").read_bytes() for params in (study, again)]
-            assert log[0] == log[1]
-    scores = [layout.scores_file(params, "skd-seed-1").read_bytes() for params in (study, again)]
-    assert scores[0] == scores[1]
+    files = [layout.log_file(params, name) for params in (study, again) for name in ("reader", "skd-seed-1")]
+    files += [layout.scores_file(params, "skd-seed-1") for params in (study, again)]
+    logs = [path.read_bytes() for path in files]
+    assert (logs[:2], logs[4]) == (logs[2:4], logs[5])
 
 
 def test_stages_leave_their_results_and_nothing_else(study):
-    found = {
-        str(path.relative_to(study.runs_folder)) for path in study.runs_folder.rglob("*") if path.suffix != ".json"
+    def below(folder):
+        return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+    assert below(study.results_folder) == {
+        *("data/summary.csv", "data/leakage.csv", "data/kinds.csv", "scores/skd-seed-1.csv"),
+        *("logs/reader.csv", "logs/skd-seed-1.csv", "records/encoder.json", "records/reader.json"),
+        *("records/skd-seed-1.json", "records/scores-skd-seed-1.json"),
     }
+    found = below(study.runs_folder)
     # features, for other runs with the same data: no result, and of no stage
     features = {path for path in found if path.startswith("features")}
-    assert len(features) == 3  # the folder; of the reader's and of the student's examples
-    found -= features
-    assert found == {
-        *("encoder/model.safetensors", "reader/model.safetensors", "reader/training_log.csv"),
-        *("students/skd/seed-1/model.safetensors", "students/skd/seed-1/training_log.csv"),
-        "encoder",
-        "reader",
-        "sampled",
-        "sampled/seed-1.csv",
-        "students",
-        "students/skd",
-        "students/skd/seed-1",
-        "scores",
-        "scores/skd-seed-1.csv",
-    }
+    assert len(features) == 2  # of the reader's and of the student's examples
+    model = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+    folders = ("encoder", "reader", "students/skd/seed-1")
+    assert found - features == {"sampled/seed-1.csv", *(f"{folder}/{name}" for folder in folders for name in model)}
 
 
 def test_the_encoder_s_record(study):
     folder = layout.encoder_folder(study)
-    record = record_of(folder)
+    record = record_of(study, "encoder")
     assert record["encoder"] == dataclasses.asdict(study.encoder)
     model, tokenizer = models.load_reader(folder, seed=0)
     weights = models.weights_hash(model.base_model)
     assert record["facts"] == {"pretrained": "tiny", "pieces": len(tokenizer), "layers": 2, "weights": weights}
     # no text of the study is cut into unknown pieces
-    texts = roles.study_texts(study)
+    texts = prepared.study_texts(study)
     assert not any(tokenizer.unk_token_id in ids for ids in tokenizer(texts)["input_ids"])
     assert model.config.max_position_embeddings == study.features.max_length
 
@@ -255,12 +246,12 @@ def real_tokens(params, folder, examples, epochs):
 
 def test_the_reader_s_record_and_log(study):
     folder = layout.reader_folder(study)
-    log = pd.read_csv(folder / "training_log.csv")
+    log = pd.read_csv(layout.log_file(study, "reader"))
     assert log["step"].tolist() == list(range(1, len(log) + 1))
     assert set(log["generation"]) == {1}
-    assert run_results.loss_terms(log) == ["ce"]
-    record = record_of(folder)
-    training = roles.read_reader_training(study)
+    assert trainings.loss_terms(log) == ["ce"]
+    record = record_of(study, "reader")
+    training = prepared.read_reader_training(study)
     assert record["examples"] == len(training)
     assert record["optimisation"] == dataclasses.asdict(study.reader)
     assert (record["seed"], record["precision"], record["frozen"]) == (study.reader.seed, "float32", True)
@@ -281,29 +272,29 @@ def test_what_students_and_their_reading_cost(study, monkeypatch):
     original = compute.tflop
     monkeypatch.setattr(compute, "tflop", lambda *a: (costs.append(original(*a)), 1e4 * costs[-1])[1])
     folder = layout.student_folder(study, "skd", 1)
-    before = record_of(folder)
+    before = record_of(study, "skd-seed-1")
     stages.train_student(study, "skd", 1)
     model, _ = models.load_reader(folder)
     table = pd.read_csv(layout.sampled_file(study, 1), dtype={"id": str})
-    examples = samples.sampled_examples(roles.read_parallel(study), table, 1)
+    examples = samples.sampled_examples(prepared.read_parallel(study), table, 1)
     tokens = real_tokens(study, folder, examples, study.distillation.epochs)
     # the teacher reads, too
     assert costs == [8 * compute.layer_weights(model) * tokens / 1e12]
-    record = record_of(folder)
+    record = record_of(study, "skd-seed-1")
     assert record["tflop"] == round(1e4 * costs[0], 4) > 0
     assert (record["weights"], record["examples"], record["precision"]) == (before["weights"], len(examples), "float32")
-    stages.evaluate_system(study, "skd", 1)
-    asked = [e for name in study.data.evaluation_sets for e in roles.read_evaluation(study, name)]
-    record = json.loads(layout.scores_record(study, "skd-seed-1").read_text(encoding="utf-8"))
+    scoring.evaluate_system(study, "skd", 1)
+    asked = [e for name in study.data.evaluation_sets for e in prepared.read_evaluation(study, name)]
+    record = record_of(study, "scores-skd-seed-1")
     assert record["tflop"] == round(1e4 * costs[1], 4)
     # every question was read once, in windows of the same lengths as in a training
     assert costs[1] == 2 * compute.layer_weights(model) * real_tokens(study, folder, asked, 1) / 1e12
-    assert list(record["inputs"]) == ["run.json"]
+    assert list(record["inputs"]) == ["model.safetensors"]
 
 
 def test_the_student_starts_as_the_reader_and_is_its_own_teacher(study):
     folder = layout.student_folder(study, "skd", 1)
-    record, reader = record_of(folder), record_of(layout.reader_folder(study))
+    record, reader = record_of(study, "skd-seed-1"), record_of(study, "reader")
     assert record["start_weights"] == reader["weights"]
     generations = record["generations"]
     assert [entry["generation"] for entry in generations] == [1, 2, 3]
@@ -312,21 +303,21 @@ def test_the_student_starts_as_the_reader_and_is_its_own_teacher(study):
     assert teachers == [reader["weights"], *students[:-1]]
     assert students[-1] == record["weights"] == models.weights_hash(models.load_reader(folder)[0])
     assert len({*teachers, *students}) == 4
-    assert run_results.teachers_are_former_students(study, "skd", 1) is True
-    table = run_results.generation_table(study, "skd", 1)
+    assert trainings.teachers_are_former_students(study, "skd", 1) is True
+    table = trainings.generation_table(study, "skd", 1)
     assert table.index.tolist() == [1, 2, 3]
     assert table["teacher_weights"].tolist() == [weights[:12] for weights in teachers]
     assert record["method"] == dataclasses.asdict(study.methods["skd"])
 
 
 def test_the_student_s_log(study):
-    log = pd.read_csv(layout.student_folder(study, "skd", 1) / "training_log.csv")
+    log = pd.read_csv(layout.log_file(study, "skd-seed-1"))
     examples = 3 * 2 * 4  # paragraphs, questions, pairs at ntl 1
-    assert record_of(layout.student_folder(study, "skd", 1))["examples"] == examples
+    assert record_of(study, "skd-seed-1")["examples"] == examples
     assert log["step"].tolist() == list(range(1, len(log) + 1))
     assert len(set(log.groupby("generation").size())) == 1
     assert log["generation"].is_monotonic_increasing
-    assert run_results.loss_terms(log) == ["ce", "kl", "coefficient"]
+    assert trainings.loss_terms(log) == ["ce", "kl", "coefficient"]
     assert (log["coefficient"] == 1).all()
     first = ~log["generation"].duplicated()
     assert log.loc[first, "kl"].tolist() == pytest.approx([0.0] * 3, abs=1e-5)  # the student is its own teacher
@@ -335,45 +326,15 @@ def test_the_student_s_log(study):
     assert (log["ce"] + log["kl"]).tolist() == pytest.approx(log["loss"].tolist(), abs=2e-3)
 
 
-@pytest.mark.parametrize(
-    ("change", "verdict"),
-    [
-        ({}, True),
-        ({"generations.1.teacher_weights": "another"}, False),
-        ({"generations.0.teacher_weights": "another"}, False),
-        ({"generations.2.teacher_weights": None}, False),  # a method that distils has a teacher throughout
-        ({"start_weights": "another"}, False),
-        ({"method.coefficient": None}, False),  # and one that does not has none
-    ],
-)
-def test_a_wrong_teacher_is_noticed(change, verdict, tmp_path):
-    params = in_folder(SMOKE, tmp_path)
-    generations = [
-        {"generation": number, "teacher_weights": f"w{number - 1}", "student_weights": f"w{number}"}
-        for number in (1, 2, 3)
-    ]
-    record = {"start_weights": "w0", "method": {"coefficient": "constant"}, "generations": generations}
-    for place, value in change.items():
-        *path, key = [int(part) if part.isdigit() else part for part in place.split(".")]
-        branch = record
-        for part in path:
-            branch = branch[part]
-        branch[key] = value
-    folder = layout.student_folder(params, "skd", 1)
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    assert run_results.teachers_are_former_students(params, "skd", 1) is verdict
-
-
 def test_cross_entropy_has_no_teacher(study):
     log = stages.train_student(study, "ce", 1)
-    assert run_results.loss_terms(log) == ["ce"]
+    assert trainings.loss_terms(log) == ["ce"]
     assert log["ce"].tolist() == pytest.approx(log["loss"].tolist(), abs=1e-3)
-    assert run_results.teachers_are_former_students(study, "ce", 1) is True
-    table = run_results.generation_table(study, "ce", 1)
+    assert trainings.teachers_are_former_students(study, "ce", 1) is True
+    table = trainings.generation_table(study, "ce", 1)
     assert table["teacher_weights"].isna().all()
     assert table["student_weights"].nunique() == 3
-    assert table["student_weights"].iloc[-1] == record_of(layout.student_folder(study, "ce", 1))["weights"][:12]
+    assert table["student_weights"].iloc[-1] == record_of(study, "ce-seed-1")["weights"][:12]
 
 
 def test_the_scores_of_a_student(study):
@@ -383,7 +344,7 @@ def test_the_scores_of_a_student(study):
     examples = {
         (name, e.id, e.question_lang, e.context_lang): e
         for name in study.data.evaluation_sets
-        for e in roles.read_evaluation(study, name)
+        for e in prepared.read_evaluation(study, name)
     }
     for row in scores.itertuples():
         assert row.prediction in examples[row.set, row.id, row.question_lang, row.context_lang].context
@@ -400,28 +361,46 @@ def test_the_zero_shot_system_is_the_reader(study, monkeypatch):
         return pd.DataFrame([("s", "a", "en", "en", 1.0, 1.0, 1, "x")], columns=evaluation.COLUMNS)
 
     monkeypatch.setattr(evaluation, "evaluate_reader", evaluate)
-    stages.evaluate_system(study, layout.ZERO_SHOT, 1)
+    scoring.evaluate_system(study, layout.ZERO_SHOT, 1)
     assert asked == [
         (
-            record_of(layout.reader_folder(study))["weights"],
+            record_of(study, "reader")["weights"],
             {"factbook-dev": ("mlqa", 49), "factbook-zero-shot": ("squad", 10)},
         )
     ]
     path = layout.scores_file(study, layout.ZERO_SHOT)
     assert evaluation.read_scores(path)["prediction"].tolist() == ["x"]
-    path.unlink()
+    for system in (layout.ZERO_SHOT, layout.RANDOM_SPAN, layout.CEILING):
+        layout.scores_file(study, system).unlink()
 
 
-def test_random_spans_on_every_set(study):
-    scores = stages.random_span_scores(study)
-    assert scores.groupby("set", sort=False).size().to_dict() == {"factbook-dev": 49, "factbook-zero-shot": 10}
-    assert scores.equals(stages.random_span_scores(study))
-    assert (scores["prediction"] != "").all()
+def test_floor_and_ceiling_come_with_the_reader_s_scores(study):
+    scoring.evaluate_system(study, layout.ZERO_SHOT, None)
+    found = {}
+    for system in (layout.RANDOM_SPAN, layout.CEILING):
+        path = layout.scores_file(study, system)
+        found[system] = evaluation.read_scores(path)
+        assert found[system].groupby("set", sort=False).size().to_dict() == {
+            "factbook-dev": 49,
+            "factbook-zero-shot": 10,
+        }
+        assert (found[system]["prediction"] != "").mean() > 0.9
+        path.unlink()
+    layout.scores_file(study, layout.ZERO_SHOT).unlink()
+    assert found[layout.RANDOM_SPAN]["f1"].mean() < 0.3 < 0.6 < found[layout.CEILING]["f1"].mean()
+    guesses = [
+        (e.id, e.question_lang, e.context_lang, text)
+        for name in study.data.evaluation_sets
+        for examples in [prepared.read_evaluation(study, name)]
+        for e, text in zip(examples, evaluation.random_spans(examples, seed=study.data.seed), strict=True)
+    ]
+    columns = [*evaluation.KEY, "prediction"]
+    assert list(found[layout.RANDOM_SPAN][columns].itertuples(index=False, name=None)) == guesses
 
 
 def test_a_student_that_is_not_there(study):
     with pytest.raises(DataError) as error:
-        stages.evaluate_system(study, "skd", 9)
+        scoring.evaluate_system(study, "skd", 9)
     assert str(error.value).startswith(f"{layout.student_folder(study, 'skd', 9)}: no such model folder; expected ")
 
 
@@ -466,11 +445,11 @@ def test_a_student_of_two_processes_is_that_of_one(study, tmp_path, monkeypatch)
 def test_a_hub_name_or_a_folder_is_taken_as_it_is(given, tmp_path, monkeypatch):
     params = changed(in_folder(SMOKE, tmp_path), encoder={"pretrained": given, "vocabulary": "all"})
     assert stages.make_encoder(params) == {"pretrained": given}
-    assert [path.name for path in layout.encoder_folder(params).iterdir()] == ["run.json"]
-    assert record_of(layout.encoder_folder(params)) == {"pretrained": given}
+    assert [path.name for path in layout.encoder_folder(params).iterdir()] == ["encoder.json"]
+    assert record_of(params, "encoder")["facts"] == {"pretrained": given}
     calls = []
     monkeypatch.setattr(stages, "_train", lambda *arguments, **options: calls.append(options))
-    monkeypatch.setattr(roles, "read_reader_training", lambda params: ["training"])
+    monkeypatch.setattr(prepared, "read_reader_training", lambda params: ["training"])
     stages.train_reader(params)
     stages.train_reader(in_folder(SMOKE, tmp_path))
     assert [call["source"] for call in calls] == [given, tmp_path / "runs/encoder"]
@@ -481,7 +460,7 @@ def test_a_hub_name_or_a_folder_is_taken_as_it_is(given, tmp_path, monkeypatch):
 
 def test_the_packaged_encoder_is_cut_to_its_first_layers_and_the_study_s_vocabulary(tmp_path, monkeypatch):
     texts = ["Where was Anna born?", "Anna was born in Rome.", "安娜出生在罗马。"]
-    monkeypatch.setattr(roles, "study_texts", lambda params: texts)
+    monkeypatch.setattr(prepared, "study_texts", lambda params: texts)
     params = changed(in_folder(SMOKE, tmp_path), encoder={"pretrained": "packaged", "layers": 1})
     facts = stages.make_encoder(params)
     assert stages.encoder_source(params) == layout.encoder_folder(params)
@@ -490,7 +469,7 @@ def test_the_packaged_encoder_is_cut_to_its_first_layers_and_the_study_s_vocabul
     assert 1000 < len(tokenizer) == facts["pieces"] < packaged_encoder.PIECES / 10  # single characters, for the most
     assert {"▁Anna", "▁born", "罗", "马"} <= set(tokenizer.get_vocab())
     assert facts["weights"] == models.weights_hash(model.base_model)
-    record = record_of(layout.encoder_folder(params))
+    record = record_of(params, "encoder")
     assert (record["facts"], record["encoder"]["layers"]) == (facts, 1)
 
 
@@ -499,7 +478,7 @@ def test_an_encoder_that_fails_leaves_nothing(tmp_path, monkeypatch):
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(models, "load_reader", broken)
-    monkeypatch.setattr(roles, "study_texts", lambda params: ["one text"])
+    monkeypatch.setattr(prepared, "study_texts", lambda params: ["one text"])
     with pytest.raises(RuntimeError, match="out of memory"):
         stages.make_encoder(in_folder(SMOKE, tmp_path))
     assert list((tmp_path / "runs").iterdir()) == []
@@ -552,8 +531,8 @@ def test_a_study_is_not_continued_in_another_precision(begun, wanted, tmp_path, 
         f"the reader was trained in {begun}, precision is {wanted}: a study is not continued in another precision; set "
         f"precision to {begun}, or train the reader again"
     )
-    monkeypatch.setattr(roles, "read_parallel", lambda params: parallel_examples())
-    stages.sample(params, 1)
+    monkeypatch.setattr(prepared, "read_parallel", lambda params: parallel_examples())
+    samples.sample(params, 1)
     for go_on in (lambda: stages.bf16(params), lambda: stages.train_student(params, "ce", 1)):
         with pytest.raises(DataError) as error:
             go_on()

@@ -11,11 +11,11 @@ import torch
 
 from tests.study.test_stages import TINY, in_folder, parallel_examples
 from tests.training.test_distillation import TOKENIZER, tiny_model
-from xqa_lib.data import corpora, roles
+from xqa_lib.data import corpora, prepared, roles
 from xqa_lib.errors import DataError
 from xqa_lib.languages import PARALLEL
 from xqa_lib.reading import evaluation
-from xqa_lib.study import experiments, layout, run_results, samples, stages, sweeps
+from xqa_lib.study import experiments, layout, run_results, samples, scoring, stages, sweeps
 from xqa_lib.study.experiments import Setting, all_experiments
 from xqa_lib.study.params import load_params
 from xqa_lib.training import compute, models
@@ -43,9 +43,9 @@ def pairs(examples):
 
 
 def test_examples_of_the_reference_are_those_of_the_study_s_students(monkeypatch, tmp_path):
-    monkeypatch.setattr(roles, "read_parallel", lambda params: DATA)
+    monkeypatch.setattr(prepared, "read_parallel", lambda params: DATA)
     params = in_folder(PARAMS, tmp_path)
-    table = stages.sample(params, 1)
+    table = samples.sample(params, 1)
     own = samples.sampled_examples(DATA, table, 2)
     examples, corrupted = examples_of()
     assert corrupted == 0
@@ -109,7 +109,7 @@ def test_every_pair_draws_questions_of_its_own(monkeypatch):
     made = [
         replace(DATA["en"][0], id=i, question_lang=q, context_lang=c) for q in PARALLEL for c in PARALLEL for i in IDS
     ]
-    monkeypatch.setattr(roles, "read_evaluation", lambda params, name: made)
+    monkeypatch.setattr(prepared, "read_evaluation", lambda params, name: made)
     found = {}
     for most in (0, 3, 5):
         params = replace(PARAMS, sweeps=replace(PARAMS.sweeps, evaluation_questions=most))
@@ -126,7 +126,7 @@ def test_every_pair_draws_questions_of_its_own(monkeypatch):
         e
         for q in PARALLEL
         for c in PARALLEL
-        for e in roles.some([e for e in made if (e.question_lang, e.context_lang) == (q, c)], 5, params.data.seed)
+        for e in prepared.some([e for e in made if (e.question_lang, e.context_lang) == (q, c)], 5, params.data.seed)
     ]
     assert questions == own
 
@@ -265,13 +265,13 @@ SWEEPS = replace(
 def study(tmp_path_factory):
     params = replace(TINY, trained=["ce"], sweeps=SWEEPS, data=replace(TINY.data, evaluation_questions=2))
     params = in_folder(params, tmp_path_factory.mktemp("sweeps"))
-    stages.prepare_data(params)
+    roles.prepare(params)
     stages.make_encoder(params)
     stages.train_reader(params)
-    stages.evaluate_system(params, layout.ZERO_SHOT, None)
-    stages.sample(params, 1)
+    scoring.evaluate_system(params, layout.ZERO_SHOT, None)
+    samples.sample(params, 1)
     stages.train_student(params, "ce", 1)
-    stages.evaluate_system(params, "ce", 1)
+    scoring.evaluate_system(params, "ce", 1)
     tables = {group: sweeps.run_group(params, group, 1) for group in params.sweeps.groups}
     return params, tables
 
@@ -279,7 +279,7 @@ def study(tmp_path_factory):
 def test_what_a_group_leaves(study):
     params, tables = study
     for group in tables:
-        found = {path.name for path in sweeps.folder(params, group, 1).iterdir()}
+        found = {path.name for path in layout.experiments_folder(params, group, 1).iterdir()}
         assert found == {"scores.csv", "other-sets.csv", "logs.csv", "run.json", "start-distribution.csv"}
     for group, table in tables.items():
         scores, logs, record = sweeps.read_group(params, group, 1)
@@ -321,7 +321,7 @@ def test_the_other_sets_are_read_with_what_may_be_chosen_and_with_nothing_else(s
 def read_again(params, folder, name):
     """The scores of a model folder that reads the sampled questions of a set."""
     model, tokenizer = models.load_reader(folder)
-    sets = {name: (roles.metric_of(name), sweeps.sample_questions(params, name))}
+    sets = {name: (prepared.metric_of(name), sweeps.sample_questions(params, name))}
     return evaluation.evaluate_reader(model, tokenizer, sets, features=params.features, evaluation=params.evaluation)
 
 
@@ -352,7 +352,7 @@ def test_scores_of_other_questions_are_refused(study, tmp_path):
     with pytest.raises(DataError) as error:
         sweeps._own_scores(other, layout.ZERO_SHOT, {"factbook-dev": questions})
     assert str(error.value) == (
-        f"{tmp_path}/runs/scores/zero-shot.csv: no score of factbook-dev {first.id} en en; run the evaluation stage "
+        f"{tmp_path}/results/scores/zero-shot.csv: no score of factbook-dev {first.id} en en; run the evaluation stage "
         "again"
     )
 
@@ -362,8 +362,7 @@ def test_a_student_of_the_study_is_not_trained_again(study):
     _, logs, record = sweeps.read_group(params, "data", 1)
     (key,) = [key for key, entry in record["settings"].items() if entry.get("student") == "ce"]
     assert key in experiments.students_of_the_study(params)
-    folder = layout.student_folder(params, "ce", 1)
-    own = pd.read_csv(folder / "training_log.csv")
+    own = pd.read_csv(layout.log_file(params, "ce-seed-1"))
     assert logs[logs["setting"] == key]["loss"].tolist() == own["loss"].tolist()
     # what it cost stands in the study's own records
     costs = {entry: "tflop" in facts for entry, facts in record["settings"].items()}
@@ -372,7 +371,9 @@ def test_a_student_of_the_study_is_not_trained_again(study):
 
 def test_the_start_distribution(study):
     params, _ = study
-    table = pd.read_csv(sweeps.folder(params, "objective", 1) / "start-distribution.csv", keep_default_na=False)
+    table = pd.read_csv(
+        layout.experiments_folder(params, "objective", 1) / "start-distribution.csv", keep_default_na=False
+    )
     assert table["probability"].sum() == pytest.approx(1, abs=1e-4)
     assert table["softened"].sum() == pytest.approx(1, abs=1e-4)
     assert table["softened"].max() < table["probability"].max()
@@ -400,7 +401,7 @@ def test_results_of_other_parameters_are_not_read(study):
 
 def test_the_record_names_every_setting(study):
     params, _ = study
-    record = json.loads((sweeps.folder(params, "objective", 1) / "run.json").read_text(encoding="utf-8"))
+    record = json.loads((layout.experiments_folder(params, "objective", 1) / "run.json").read_text(encoding="utf-8"))
     for key, entry in record["settings"].items():
         assert entry["setting"] == experiments.assigned(params, "objective")[key].as_dict()
     assert (record["group"], record["seed"]) == ("objective", 1)
@@ -408,7 +409,7 @@ def test_the_record_names_every_setting(study):
 
 def test_a_group_that_was_stopped_goes_on_with_the_setting_it_was_at(study, monkeypatch):
     params, _ = study
-    place = sweeps.folder(params, "data", 1)
+    place = layout.experiments_folder(params, "data", 1)
     calm = {name: (place / name).read_bytes() for name in ("scores.csv", "other-sets.csv", "logs.csv")}
     trained, original = [], sweeps.Trainer.train
 
@@ -427,7 +428,7 @@ def test_a_group_that_was_stopped_goes_on_with_the_setting_it_was_at(study, monk
     assert trained[3] == stopped_at
     assert not set(before) & set(trained[3:])
     assert {name: (place / name).read_bytes() for name in calm} == calm
-    assert not layout.checkpoints_folder(params, place).exists()
+    assert not layout.checkpoints_folder(params, "sweeps-data-seed-1").exists()
     # what an earlier start left is not taken for another reader's
     reader, _ = models.load_reader(layout.reader_folder(params))
     found = [sweeps._decides(params, model, {}, {"dev": []}, 1) for model in (reader, tiny_model())]
