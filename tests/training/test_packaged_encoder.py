@@ -156,6 +156,7 @@ def test_the_folder_is_a_reader(tiny, tmp_path):
     assert (config.model_type, config.num_hidden_layers, config.num_attention_heads) == ("bert", LAYERS, 4)
     assert (config.layer_norm_eps, config.max_position_embeddings, config.vocab_size) == (1e-12, 16, len(PIECES))
     assert (config.pad_token_id, config.bos_token_id, config.eos_token_id) == (1, 0, 2)
+    assert config.attention_probs_dropout_prob == 0  # which attention on the CPU does not have
     assert tokenizer.model_max_length == 16
     assert tokenizer.convert_tokens_to_ids([*SPECIAL, "<mask>"]) == [0, 1, 2, 3, len(PIECES) - 1]
     assert (tokenizer.cls_token, tokenizer.sep_token, tokenizer.pad_token) == ("<s>", "</s>", "<pad>")

@@ -18,7 +18,7 @@ def window_logits(model, windows, *, batch_size, bf16=False, progress=None):
     """Start and end logits of every window.
 
     Windows are scored longest first in batches padded to their longest, then put back in order. On the CPU a batch has
-    `batching.CPU_TOKENS` tokens at most: larger ones are slower there.
+    `batching.CPU_TOKENS` tokens at most: larger ones gain nothing there.
 
     Args:
         model: question-answering model.

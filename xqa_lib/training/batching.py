@@ -3,9 +3,9 @@
 import numpy as np
 from torch.utils.data import Sampler
 
-# Most tokens of a forward pass without gradient on the CPU, padding included: about what the caches hold of a small
-# encoder's layers. Windows of 384 tokens are read 1.6 times as fast as in batches of 64 of them.
-CPU_TOKENS = 3072
+# Most tokens of a forward pass without gradient on the CPU, padding included. The packaged encoder reads 3% more
+# tokens a second than with 3,072 and 6% more than with 1,536; 12,288 would gain 1% for half as much memory again.
+CPU_TOKENS = 8192
 
 
 def cut(order, lengths, *, rows=None, tokens=None):

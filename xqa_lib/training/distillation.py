@@ -65,7 +65,7 @@ def train_reader(
         checkpoints: (facts) -> `checkpoints.RunCheckpoints` of the training that these facts describe, to go on from
             and to write to; None keeps none.
         features_folder: as `folder` of `training_features`.
-        options: teacher_in_step and batches_per_block of `DistillationTrainer`.
+        options: teacher_in_step of `DistillationTrainer`.
 
     Returns:
         (log, generations): a list of one dict per optimiser step (step, epoch, generation, loss, ce, kl, coefficient,

@@ -14,7 +14,7 @@ from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 from ..errors import DataError
 from ..features import encode_pairs
 from ..running.files import read_whole
-from . import cpu_linear
+from . import cpu_linear, cpu_memory
 
 SETTINGS = 16 * 2**20  # bytes of a model's configuration
 READ_CONFIGS = ("config.json", "tokenizer_config.json", "generation_config.json")
@@ -67,6 +67,7 @@ def load_reader(source, *, seed=None):
     _refuse_other_tokenizer(source, model, tokenizer)
     _refuse_other_weights(source, model, loaded, answer_layer_needed=seed is None)
     _refuse_other_reading(source, model, tokenizer)
+    cpu_memory.keep_freed()
     return cpu_linear.use(model), tokenizer
 
 

@@ -97,7 +97,6 @@ class DistillationTrainer(ResumableTrainer):
         token_masking: share of the tokens that are hidden from the student, not from the teacher (`mask_tokens`).
         teacher_in_step: ask the teacher in every step, unrounded, instead of once a generation: the plain way, for
             comparison.
-        batches_per_block: of the order (`batching.ShuffledLengthGroups`); 1 is a plain shuffle, whatever the lengths.
         generation_steps: the numbers of optimiser steps done when a generation begins, 0 among them; then epochs do not
             matter. None: epochs decide.
         first_teacher: generation 1's teacher; None: a copy of the student as it starts.
@@ -118,7 +117,6 @@ class DistillationTrainer(ResumableTrainer):
         generation_steps=None,
         first_teacher=None,
         teacher_in_step=False,
-        batches_per_block=20,
         ids=(),
         **kwargs,
     ):
@@ -131,7 +129,6 @@ class DistillationTrainer(ResumableTrainer):
         self.generation_steps = generation_steps
         self.first_teacher = first_teacher
         self.teacher_in_step = teacher_in_step
-        self.batches_per_block = batches_per_block
         self.teacher = None
         self._teacher_logits = (None, None)  # a teacher and its table
         self.generations = []
@@ -148,7 +145,7 @@ class DistillationTrainer(ResumableTrainer):
 
     def begin_generation(self):
         """Renews the teacher."""
-        self._end_generation()
+        weights = self._end_generation()
         student = self.accelerator.unwrap_model(self.model)
         self.generations.append(
             {"generation": len(self.generations) + 1, "teacher_weights": None, "student_weights": None}
@@ -156,8 +153,8 @@ class DistillationTrainer(ResumableTrainer):
         if self.method.coefficient is not None:
             source = student if self.generations[1:] or self.first_teacher is None else self.first_teacher
             self.teacher = copy.deepcopy(source).to(student.device).eval().requires_grad_(False)
-            self.generations[-1]["teacher_weights"] = weights_hash(self.teacher)
-        self._check_same_everywhere(weights_hash(student))
+            self.generations[-1]["teacher_weights"] = weights if source is student else weights_hash(source)
+        self._check_same_everywhere(weights)
 
     def _check_same_everywhere(self, weights):
         """Do all processes have the same student, and so the same teacher?"""
@@ -182,12 +179,7 @@ class DistillationTrainer(ResumableTrainer):
 
     def _get_train_sampler(self, train_dataset=None):
         lengths = self.train_dataset["length"]
-        self.sampler = ShuffledLengthGroups(
-            lengths,
-            batch_size=self.args.train_batch_size,
-            seed=self.args.seed,
-            batches_per_block=self.batches_per_block,
-        )
+        self.sampler = ShuffledLengthGroups(lengths, batch_size=self.args.train_batch_size, seed=self.args.seed)
         return self.sampler
 
     def get_train_dataloader(self):
@@ -202,9 +194,11 @@ class DistillationTrainer(ResumableTrainer):
         )
 
     def _end_generation(self):
+        """Notes the student's weights as those of the generation that ends, if one does; returns their hash."""
+        weights = weights_hash(self.accelerator.unwrap_model(self.model))
         if self.generations:
-            student = self.accelerator.unwrap_model(self.model)
-            self.generations[-1]["student_weights"] = weights_hash(student)
+            self.generations[-1]["student_weights"] = weights
+        return weights
 
     def train(self, *args, **kwargs):
         result = super().train(*args, **kwargs)
