@@ -16,7 +16,7 @@ import yaml
 
 from tests.test_rooms import deps
 from xqa_lib.running import notebooks
-from xqa_lib.study import layout
+from xqa_lib.study import experiments, layout
 from xqa_lib.study.params import PROFILES, ROOT, SIZES, Method, compose
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -29,6 +29,7 @@ NEEDED = {  # the notebook's parameters that decide which result a stage makes
     "distillation": {"study", "method", "seed"},
     "zero-shot": {"study"},
     "evaluation": {"study", "method", "seed"},
+    "choice": {"study", "group", "seed"},
     "ablations": {"study", "group", "seed"},
     "report": {"study"},
 }
@@ -67,6 +68,8 @@ def test_the_command_passes_what_the_notebook_declares(stage):
     assert set(passed) <= set(declared)
     assert set(passed) == NEEDED[stage]
     assert passed.pop("study") == "params.yaml"
+    if stage == "choice":
+        assert passed.pop("group") == experiments.CHOICE
     assert passed == {key: f"${{item.{key}}}" for key in passed}  # what is not passed keeps the notebook's default
 
 
@@ -81,9 +84,11 @@ def test_every_stage_s_name_carries_the_study(stage):
     matrix = PIPELINE[stage]["matrix"]
     assert matrix["study"] == ["${study}"]
     expected = {"study": ["${study}"], "method": "${trained}", "group": "${sweeps.groups}", "seed": "${seeds}"}
-    assert list(matrix) == [name for name in expected if name in NEEDED[stage]]
+    needed = NEEDED[stage]
+    if stage == "choice":  # of one group, and seeds of its own
+        needed, expected["seed"] = needed - {"group"}, "${sweeps.choice_seeds}"
+    assert list(matrix) == [name for name in expected if name in needed]
     assert matrix == {name: expected[name] for name in matrix}
-    assert set(matrix) == NEEDED[stage]
 
 
 # ------------------------------------------------------------------------------------ what a stage depends on
@@ -102,8 +107,8 @@ def stages_with(path):
 def test_an_edit_reruns_the_stages_that_it_can_change():
     reporting = [path.relative_to(ROOT).as_posix() for path in (ROOT / "xqa_lib" / "reporting").glob("[a-z]*")]
     assert {path for path in reporting if stages_with(path) != {"report"}} == set()
-    assert stages_with("xqa_lib/losses.py") == {"reader", "distillation", "ablations"}
-    assert stages_with("xqa_lib/metrics.py") == {"zero-shot", "evaluation", "ablations", "report"}
+    assert stages_with("xqa_lib/losses.py") == {"reader", "distillation", "choice", "ablations"}
+    assert stages_with("xqa_lib/metrics.py") == {"zero-shot", "evaluation", "choice", "ablations", "report"}
     assert stages_with("xqa_lib/data/factbook/languages") == {"data"}
     assert stages_with("xqa_lib/study/stages.py") == {"encoder", "reader", "distillation"}
     # what is called neutral is no dependency, and exists
@@ -237,15 +242,21 @@ def read_by_stage(tmp_path_factory):
     sweeps_ = replace(params.sweeps, groups=["data"], ntl=[], few_ids=[1], label_noise=[], left_out=[])
     paths = replace(params.paths, **{name: str(folder / name) for name in vars(params.paths)})
     params = replace(params, paths=paths, trained=["skd-map"], seeds=[1], threads=1, sweeps=sweeps_)
-    named = {id(params): ""}
-    named |= {id(value): f"{name}." for name, value in vars(params).items() if is_dataclass(value)}
-    named |= {id(method): f"methods.{name}." for name, method in params.methods.items()}
+    chosen = replace(params.sweeps, choice_seeds=[2], learning_rates=[0.001], methods=["ce", "skd-map"])
+    choice = experiments.study_of(replace(params, sweeps=chosen), experiments.CHOICE)
+    named = {}
+    for found in (params, choice):
+        named[id(found)] = ""
+        named |= {id(value): f"{name}." for name, value in vars(found).items() if is_dataclass(value)}
+        named |= {id(method): f"methods.{name}." for name, method in found.methods.items()}
     leaves = (bool, int, float, str, list, type(None))
     found, read = {}, set()
 
     def noting(self, name):
         value = object.__getattribute__(self, name)
-        if id(self) in named and not name.startswith("_") and isinstance(value, leaves):
+        # the only leaf that is a mapping
+        leaf = isinstance(value, leaves) or name == "learning_rates"
+        if id(self) in named and name in type(self).__dataclass_fields__ and leaf:
             read.add(f"{named[id(self)]}{name}")
         return value
 
@@ -257,6 +268,7 @@ def read_by_stage(tmp_path_factory):
         "distillation": lambda: stages.train_student(params, "skd-map", 1),
         "zero-shot": lambda: scoring.evaluate_system(params, layout.ZERO_SHOT, None),
         "evaluation": lambda: scoring.evaluate_system(params, "skd-map", 1),
+        "choice": lambda: sweeps.run_group(choice, experiments.CHOICE, 2),
         "ablations": lambda: sweeps.run_group(params, "data", 1),
         "report": lambda: report.write((built := report.build(params)), report.draw(built)),
     }
@@ -280,6 +292,9 @@ FREE = ("paths.", "size", "study", "profile", "checkpoint_minutes")  # they chan
 def test_the_parameters_are_those_that_the_stage_reads(stage, read_by_stage):
     declared = [place.replace("${item.method}", "skd-map") for place in PIPELINE[stage]["params"]]
     read = {name for name in read_by_stage[stage] if not name.startswith(FREE)}
+    if stage == "choice":
+        read -= {"learning_rates", "sweeps.groups", "sweeps.experiments"}  # which `study_of` sets, the last one
+        read.add("sweeps.choice_experiments")  # from this one
 
     def covers(place, name):
         return f"{name}.".startswith(f"{place}.")
@@ -372,6 +387,7 @@ def test_dvc_reads_the_pipeline_of_every_profile(profile, size, resolved):
         *(f"{stage}@{study}" for stage in ("data", "encoder", "reader", "zero-shot", "report")),
         *(f"sampling@{study}-{seed}" for seed in params["seeds"]),
         *(f"{stage}@{study}-{pair}" for stage in ("distillation", "evaluation") for pair in pairs),
+        *(f"choice@{study}-{seed}" for seed in params["sweeps"]["choice_seeds"]),
         *(f"ablations@{study}-{group}" for group in groups),
     }
     # everything that a stage needs is in the repository or another stage's result, whole or in part
@@ -390,7 +406,10 @@ def test_dvc_reads_the_pipeline_of_every_profile(profile, size, resolved):
     # the order of a student's making
     pair, seed = pairs[0], params["seeds"][0]
     assert before[f"evaluation@{study}-{pair}"] == {f"distillation@{study}-{pair}", f"data@{study}"}
-    assert before[f"distillation@{study}-{pair}"] == {f"reader@{study}", f"sampling@{study}-{seed}", f"data@{study}"}
+    assert before[f"distillation@{study}-{pair}"] == {
+        *(f"{stage}@{study}" for stage in ("data", "reader", "zero-shot")),
+        f"sampling@{study}-{seed}",
+    }
     assert before[f"reader@{study}"] == {f"encoder@{study}", f"data@{study}"}
     assert before[f"encoder@{study}"] == {f"data@{study}"}
     assert before[f"data@{study}"] == set()

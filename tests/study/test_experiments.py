@@ -188,7 +188,7 @@ def test_experiments_by_name():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["ntl", "colour"], r"^sweeps.experiments: unknown \['colour'\], expected some of methods, temperature, "),
+        (["ntl", "colour"], r"^sweeps.experiments: unknown \['colour'\], expected some of methods, learning-rate, "),
         (
             ["ntl", "temperature"],
             r"^sweeps.experiments names temperature, whose group objective is not among sweeps.groups \(teacher, "
@@ -288,3 +288,66 @@ def test_the_plan_counts_examples():
 
 def pairs_per_id(ntl, sampling=PARAMS.sampling, **changes):
     return experiments.pairs_per_id(setting(replace(MAP, ntl=ntl), **changes), sampling)
+
+
+# ------------------------------------------------------------------------------------------------ what is chosen before
+
+
+XQUAD = load_params("xquad")
+
+
+def test_what_chooses_is_a_study_of_its_own():
+    choice = experiments.study_of(XQUAD, experiments.CHOICE)
+    assert choice.seeds == XQUAD.sweeps.choice_seeds
+    assert set(choice.seeds).isdisjoint(XQUAD.seeds)
+    assert choice.data.evaluation_sets == ["mlqa-dev-choosing"]  # nothing else is looked at
+    assert set(choice.data.all_sets) == set(XQUAD.data.all_sets)
+    points = all_experiments(choice)["learning-rate"].points
+    assert {(p.series, p.value) for p in points} == {
+        (label, rate) for label in ("CE", "SKD, mAP@10") for rate in (0.00005, 0.0001, 0.0002)
+    }
+    assert all(p.setting.learning_rate == p.value for p in points)
+    assert all(p.setting.parallel_ids == XQUAD.sampling.parallel_ids for p in points)
+    assert set(assigned(choice, experiments.CHOICE)) == {p.setting.key for p in points}
+    assert len({p.setting.key for p in points}) == 6
+    assert students_of_the_study(choice) == {}  # of its seeds there are none
+    # of another group, and no part of the study's own experiments
+    assert list(all_experiments(XQUAD)) == ["methods"]
+    assert experiments.study_of(XQUAD, "objective") is XQUAD
+    two = replace(XQUAD, sweeps=replace(XQUAD.sweeps, choice_experiments=["learning-rate", "label-free"]))
+    found = all_experiments(experiments.study_of(two, experiments.CHOICE))
+    assert {name: e.group for name, e in found.items()} == dict.fromkeys(("learning-rate", "label-free"), "choice")
+
+
+def test_a_chosen_rate_changes_the_study_and_not_what_chose_it():
+    chosen = replace(XQUAD, learning_rates={"ce": 0.0002})
+    assert experiments.study_of(chosen, experiments.CHOICE) == experiments.study_of(XQUAD, experiments.CHOICE)
+    assert (reference(chosen, "ce").learning_rate, reference(chosen, "skd").learning_rate) == (0.0002, None)
+    assert reference(chosen, "ce").key != reference(XQUAD, "ce").key
+    assert students_of_the_study(chosen)[reference(chosen, "ce").key] == "ce"
+    assert chosen.distillation_of("ce") == replace(XQUAD.distillation, learning_rate=0.0002)
+    assert chosen.distillation_of("skd") == XQUAD.distillation
+
+
+def test_a_method_s_own_view_and_teachers():
+    setting_of = reference(XQUAD, "label-free")
+    assert (setting_of.view, setting_of.generations) == ("parallel", 3)
+    fixed = replace(XQUAD.methods["label-free"], generations=1)
+    params = replace(XQUAD, methods=XQUAD.methods | {"label-free": fixed}, trained=["ce", "label-free"])
+    assert reference(params, "label-free").generations == 1
+    assert reference(params, "label-free").key != setting_of.key
+    assert students_of_the_study(params)[reference(params, "label-free").key] == "label-free"
+    # it is the setting of the experiment on which it rests
+    points = all_experiments(experiments.study_of(with_label_free(params), experiments.CHOICE))["label-free"].points
+    assert [p.setting.key for p in points[1:]] == [setting_of.key, reference(params, "label-free").key]
+
+
+def with_label_free(params):
+    return replace(params, sweeps=replace(params.sweeps, choice_experiments=["label-free"]))
+
+
+def test_same_language_pairs_are_trained_for_as_many_steps():
+    data = replace(XQUAD, sweeps=replace(XQUAD.sweeps, groups=["data"], experiments=["same-language-pairs"]))
+    both, alone = all_experiments(data)["same-language-pairs"].points
+    assert both.setting.key in students_of_the_study(data)
+    assert (alone.setting.method.ntl, alone.setting.steps_of_ntl) == (0, 2)

@@ -310,6 +310,27 @@ FACTS = [
         "gate.set mlqa-dev is not among the sets of the study (factbook-dev, factbook-test, factbook-zero-shot); name "
         "one",
     ),
+    ("learning_rates", {"kd": 0.1}, "unknown method 'kd': expected one of ce, skd, skd-map"),
+    ("learning_rates", {"ce": 0.0}, "learning_rates.ce: expected > 0, found 0.0"),
+    (
+        "sweeps.choice_seeds",
+        [4, 2],
+        "sweeps.choice_seeds [2] are among seeds: what chooses must not report; take others",
+    ),
+    (
+        "methods.ce.view",
+        "parallel",
+        "methods.ce: view parallel needs a teacher, but there is no coefficient: set one, or ",
+    ),
+    ("methods.skd.generations", 2, "distillation.epochs 3 must be a multiple of methods.skd.generations 2"),
+    (
+        *("tests", {"set": "factbook-test", "against": {"ce": ["kd"]}, "margin": 1.0}),
+        "unknown method 'kd': expected one of ce, skd, skd-map",
+    ),
+    (
+        *("tests", {"set": "mlqa-dev", "against": {"zero-shot": ["ce"]}, "margin": 1.0}),
+        "tests.set mlqa-dev is not among the sets (factbook-dev, factbook-test, factbook-zero-shot)",
+    ),
     ("generations", 2, "distillation.epochs 3 must be a multiple of generations 2"),
     (
         *("methods.skd-map.k", 257),

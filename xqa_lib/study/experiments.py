@@ -209,7 +209,8 @@ def study_of(params, group):
     sweeps = params.sweeps
     seeds, chosen = sweeps.choice_seeds, sweeps.choice_experiments
     sweeps = replace(sweeps, groups=[CHOICE], experiments=chosen, choice_seeds=[])
-    return replace(params, seeds=seeds, data=data, sweeps=sweeps)
+    # without the rates that were chosen by an earlier look, so that writing them down makes no new study
+    return replace(params, seeds=seeds, data=data, learning_rates={}, sweeps=sweeps)
 
 
 def assigned(params, group):
