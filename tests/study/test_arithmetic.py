@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.study.test_stages import SMOKE, changed, in_folder, parallel_examples
+from tests.study.test_stages import EVERY_ID, changed, in_folder, parallel_examples
 from tests.training.test_distillation import TOKENIZER, tiny_model
 from xqa_lib.data import prepared
 from xqa_lib.errors import DataError
@@ -13,7 +13,7 @@ from xqa_lib.training import models, numerics
 
 
 def with_precision(precision):
-    return changed(SMOKE, precision=precision)
+    return changed(EVERY_ID, precision=precision)
 
 
 def reader(begun):
