@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from xqa_lib import significance
 from xqa_lib.data import roles
-from xqa_lib.data.squad_format import Answer, Example, write_squad
+from xqa_lib.data.squad_format import Example, GoldAnswer, write_squad
 from xqa_lib.reading import evaluation
 from xqa_lib.reporting import experiments_section, figures, report
 from xqa_lib.running.files import write_json, write_text
@@ -89,7 +89,7 @@ def write_results(params):
         for question, context in pairs:
             # the passage is its answer, so that a random span of it is right
             examples = [
-                Example(i, "Which?", f"{context}{i}", (Answer(f"{context}{i}", 0),), "T", question, context)
+                Example(i, "Which?", f"{context}{i}", (GoldAnswer(f"{context}{i}", 0),), "T", question, context)
                 for i in IDS[name]
             ]
             path = params.data_folder / "evaluation" / name / f"context-{context}-question-{question}.json"
@@ -127,8 +127,8 @@ def results(tmp_path_factory):
         patch.setattr(roles, "EVALUATION_SETS", SETS)
         # what these two make of results is tested in files of their own
         patch.setattr(stages, "ceiling_scores", perfect)
-        patch.setattr(experiments_section, "build", lambda params: None)
-        patch.setattr(experiments_section, "draw", lambda results: {})
+        patch.setattr(experiments_section, "read_results", lambda params: None)
+        patch.setattr(experiments_section, "figures_of", lambda results: {})
         patch.setattr(experiments_section, "tables", lambda results: {"ablations": pd.DataFrame({"experiment": ["x"]})})
         patch.setattr(experiments_section, "section", lambda results: ["## Experiments", ""])
         folder = tmp_path_factory.mktemp("results")
@@ -140,7 +140,7 @@ def results(tmp_path_factory):
 def written(results):
     """(report, figures) of that study, written to its folder."""
     built = report.build(study(results))
-    drawn = report.draw(built)
+    drawn = report.figures_of(built)
     report.write(built, drawn)
     yield SimpleNamespace(built=built, drawn=drawn, folder=results / "reports")
     plt.close("all")
@@ -535,7 +535,7 @@ def test_one_seed_has_no_deviation(results, tmp_path):
     params = study(results, seeds=[1])
     params = replace(params, paths=replace(params.paths, reports=str(tmp_path)))
     built = report.build(params)
-    drawn = report.draw(built)
+    drawn = report.figures_of(built)
     report.write(built, {"training-curves": drawn["training-curves"]})
     assert built.table["f1_sd"].isna().all()
     assert report.metrics(built)["factbook-dev"]["xlt"]["skd"] == {"em": 100.0, "f1": 100.0}
@@ -572,7 +572,7 @@ def test_where_kinds_are_not_known_nothing_is_said_of_them(results, tmp_path):
     params = replace(params, paths=replace(params.paths, reports=str(tmp_path)))
     params = replace(params, data=replace(params.data, source="real"))
     built = report.build(params)
-    drawn = report.draw(built)
+    drawn = report.figures_of(built)
     report.write(built, drawn)
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     for word in ("guess", "kind", "chance", "nan"):

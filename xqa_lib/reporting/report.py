@@ -124,7 +124,7 @@ def build(params):
             by_language[~by_language["system"].isin(NOT_TRAINED)], whole=prepared.whole_sets(params)
         ),
         kinds=_labelled(params, kinds.shares(trained, prepared.read_kinds(params))),
-        ablations=experiments_section.build(params),
+        ablations=experiments_section.read_results(params),
     )
 
 
@@ -203,7 +203,7 @@ def mean_matrix(report, name, system, *, value="f1"):
     return evaluation.matrix(part, name, value=value)
 
 
-def draw(report):
+def figures_of(report):
     """All figures of a report: name -> matplotlib figure."""
     params = report.params
     drawn = {}
@@ -215,7 +215,7 @@ def draw(report):
         drawn[f"{name}-methods"] = _methods(report, name)
         drawn[f"{name}-languages"] = _languages(report, name)
     drawn["training-curves"] = _curves(report)
-    return drawn | experiments_section.draw(report.ablations)
+    return drawn | experiments_section.figures_of(report.ablations)
 
 
 def _heatmaps(report, name, value):
@@ -287,7 +287,7 @@ def write(report, drawn):
 
     Args:
         report: `Report`.
-        drawn: name -> figure, as `draw` returns.
+        drawn: name -> figure, as `figures_of` returns.
     """
     folder = report.params.reports_folder
     tables = {
