@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from transformers import BertConfig, BertForQuestionAnswering, Trainer
 
 from xqa_lib import coefficients
-from xqa_lib.data.squad_format import Answer, Example
+from xqa_lib.data.squad_format import Example, GoldAnswer
 from xqa_lib.running import files
 from xqa_lib.study.params import Features, load_params
 from xqa_lib.training import checkpoints, distillation, models, processes, teacher_logits, tiny_encoder, trainer
@@ -57,7 +57,7 @@ def examples(count=22):
         city = CITIES[number % 4]
         context = f"Anna was born in {city}." + " She was a painter." * (number % 3)
         question = "Where was Anna born?" if number % 2 else "Where?"
-        found.append(Example(f"q{number}", question, context, (Answer(city, 17),), "Anna", "en", "en"))
+        found.append(Example(f"q{number}", question, context, (GoldAnswer(city, 17),), "Anna", "en", "en"))
     return found
 
 

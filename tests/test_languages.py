@@ -14,7 +14,7 @@ from xqa_lib.languages import (
     Language,
     in_order,
     is_word_by_itself,
-    require,
+    language_of,
 )
 
 SCRIPTS = {
@@ -48,9 +48,9 @@ def test_native_names_are_written_in_the_script(language):
 
 
 def test_known_languages_keep_their_data():
-    assert require("th") == Language("th", "Thai", "ไทย", "Thai", spaces=False)
+    assert language_of("th") == Language("th", "Thai", "ไทย", "Thai", spaces=False)
     # whatever the text
-    assert require("en", "กรุงเทพ") is LANGUAGES["en"]
+    assert language_of("en", "กรุงเทพ") is LANGUAGES["en"]
 
 
 @pytest.mark.parametrize(
@@ -73,21 +73,21 @@ def test_known_languages_keep_their_data():
     ],
 )
 def test_other_languages_are_made_from_code_and_text(code, text, script, right_to_left, spaces):
-    assert require(code, text) == Language(code, code, code, script, right_to_left, spaces)
+    assert language_of(code, text) == Language(code, code, code, script, right_to_left, spaces)
 
 
 @pytest.mark.parametrize(
     "code", ["sw", "yue", "pt-BR", "es-419", "zh-yue-Hant", "de-1996", "sl-rozaj-biske", "qaa-x-a"]
 )
 def test_codes(code):
-    assert require(code).code == code
+    assert language_of(code).code == code
 
 
 @pytest.mark.parametrize("code", ["", None, 7, "EN", "En", "pt-br", "pt_BR", "english", "e", "en-", "../en", "en\n"])
 def test_what_is_no_code(code):
     message = f"unknown language {code!r}: expected a code such as sw, pt-BR or sr-Cyrl (BCP 47), written like these"
     with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
-        require(code)
+        language_of(code)
 
 
 def test_order():

@@ -270,7 +270,7 @@ def read_by_stage(tmp_path_factory):
         "evaluation": lambda: scoring.evaluate_system(params, "skd-map", 1),
         "choice": lambda: sweeps.run_group(choice, experiments.CHOICE, 2),
         "ablations": lambda: sweeps.run_group(params, "data", 1),
-        "report": lambda: report.write((built := report.build(params)), report.draw(built)),
+        "report": lambda: report.write((built := report.build(params)), report.figures_of(built)),
     }
     with pytest.MonkeyPatch.context() as patch:
         # what a sweep that was killed is known by: all parameters

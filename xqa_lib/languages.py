@@ -69,7 +69,7 @@ _RIGHT_TO_LEFT = {"Arab", "Hebr", "Syrc", "Thaa", "Nkoo", "Adlm"}
 _UNDETERMINED = "Zyyy"
 
 
-def require(code, text=""):
+def language_of(code, text=""):
     """The `Language` with this code: one of `LANGUAGES`, or one made from the code.
 
     A made one is named by its code. Its script is the one in the code ("sr-Cyrl"), else that of the language without
@@ -102,9 +102,9 @@ def primary(code):
 
 
 def in_order(codes):
-    """The distinct codes: those of `LANGUAGES` in its order, then others by the alphabet; DataError as `require`."""
+    """The distinct codes: those of `LANGUAGES` in its order, then others by the alphabet; raises as `language_of`."""
     known = {code: place for place, code in enumerate(LANGUAGES)}
-    return sorted({require(code).code for code in codes}, key=lambda code: (known.get(code, len(known)), code))
+    return sorted({language_of(code).code for code in codes}, key=lambda code: (known.get(code, len(known)), code))
 
 
 def is_word_by_itself(character):

@@ -19,7 +19,7 @@ import unicodedata
 from collections import Counter
 
 from .errors import DataError
-from .languages import is_word_by_itself, primary, require
+from .languages import is_word_by_itself, language_of, primary
 
 # What the MLQA evaluation removes, by language of the context; None: the language has no articles.
 _ARTICLES = {
@@ -86,7 +86,7 @@ def mlqa_em_f1(prediction, answers, context_language):
         DataError: no language code.
         TypeError, ValueError: as `squad_em_f1`.
     """
-    rules = primary(require(context_language).code)
+    rules = primary(language_of(context_language).code)
     return _best(prediction, answers, lambda text: _mlqa_words(text, rules))
 
 

@@ -13,7 +13,7 @@ import pooch
 import pytest
 
 from xqa_lib.data import corpora
-from xqa_lib.data.squad_format import NO_GOLD_HINT, Answer, Example
+from xqa_lib.data.squad_format import NO_GOLD_HINT, Example, GoldAnswer
 from xqa_lib.errors import DataError
 from xqa_lib.languages import PARALLEL
 from xqa_lib.running.files import sha256_of
@@ -171,7 +171,7 @@ def test_languages_that_a_set_lacks(name, languages, expected):
 def test_one_language_needs_no_language(folder, below):
     folder(f"{below}dev-v1.1.json", squad_json("a"))
     assert corpora.load("squad-dev", data_dir=folder.path) == [
-        Example("a", "Who?", "by Ada", (Answer("Ada", 3),), "T", "en", "en")
+        Example("a", "Who?", "by Ada", (GoldAnswer("Ada", 3),), "T", "en", "en")
     ]
 
 
@@ -219,7 +219,7 @@ def test_xquad_joins_two_languages_by_id(folder):
     folder("xquad/xquad.en.json", squad_json("b", "a"))
     pair = corpora.load("xquad", question_lang="de", context_lang="en", data_dir=folder.path)
     assert pair == [
-        Example(i, "Wer?", "by Ada", (Answer("Ada", 3),), "T", question_lang="de", context_lang="en") for i in "ba"
+        Example(i, "Wer?", "by Ada", (GoldAnswer("Ada", 3),), "T", question_lang="de", context_lang="en") for i in "ba"
     ]
     assert corpora.available("xquad", folder.path) == [("en", "en"), ("en", "de"), ("de", "en"), ("de", "de")]
 
@@ -232,7 +232,7 @@ def test_files_of_any_other_language_beside_the_official_ones(folder):
     for name in ("EN", "backup", "sw.old", "pt-br"):
         folder(f"xquad/xquad.{name}.json", squad_json("a"))
     assert corpora.load("xquad", question_lang="sw", context_lang="en", data_dir=folder.path) == [
-        Example("a", "Nani?", "by Ada", (Answer("Ada", 3),), "T", question_lang="sw", context_lang="en")
+        Example("a", "Nani?", "by Ada", (GoldAnswer("Ada", 3),), "T", question_lang="sw", context_lang="en")
     ]
     codes = ("en", "sw", "sr-Cyrl")  # the corpus' own first, then those of the study, then by the alphabet
     assert corpora.available("xquad", folder.path) == [(q, c) for q in codes for c in codes]
@@ -508,7 +508,7 @@ def test_real_xquad(real_data_dir):
         assert sha256_of(real_data_dir / "xquad" / name) == corpora.DOWNLOADS[name].sha256
     pair = corpora.load("xquad", question_lang="de", context_lang="zh", data_dir=real_data_dir)
     assert pair[0].question == "Wie viele Punkte gab die Verteidigung der Panthers ab?"
-    assert pair[0].answers == (Answer("308", 10),)
+    assert pair[0].answers == (GoldAnswer("308", 10),)
     assert len(corpora.available("xquad", real_data_dir)) == 144
 
 

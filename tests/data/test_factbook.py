@@ -12,7 +12,7 @@ import pytest
 
 from xqa_lib.data import factbook
 from xqa_lib.data.factbook import corpus, language_files, review
-from xqa_lib.data.squad_format import Answer, Example
+from xqa_lib.data.squad_format import Example, GoldAnswer
 from xqa_lib.errors import DataError
 from xqa_lib.languages import LANGUAGES
 
@@ -533,7 +533,7 @@ def test_wrong_arguments_are_refused(case):
 
 
 def example(key, question, context, answer, language, title="town 00000"):
-    answers = (Answer(answer, context.index(answer)),)
+    answers = (GoldAnswer(answer, context.index(answer)),)
     return Example(key, question, context, answers, title, language, language)
 
 
@@ -541,8 +541,8 @@ def test_cross_lingual_takes_context_and_answer_from_the_context_language():
     english = [example("a", "Where?", "In Bada.", "Bada", "en"), example("b", "Who?", "By Kolo.", "Kolo", "en")]
     spanish = [example("b", "¿Quién?", "Por Colo.", "Colo", "es"), example("a", "¿Dónde?", "En Bada.", "Bada", "es")]
     assert factbook.cross_lingual({"en": english, "es": spanish}, "es", "en") == [
-        Example("a", "¿Dónde?", "In Bada.", (Answer("Bada", 3),), "town 00000", "es", "en"),
-        Example("b", "¿Quién?", "By Kolo.", (Answer("Kolo", 3),), "town 00000", "es", "en"),
+        Example("a", "¿Dónde?", "In Bada.", (GoldAnswer("Bada", 3),), "town 00000", "es", "en"),
+        Example("b", "¿Quién?", "By Kolo.", (GoldAnswer("Kolo", 3),), "town 00000", "es", "en"),
     ]
     assert factbook.cross_lingual({"en": english}, "en", "en") == english
 

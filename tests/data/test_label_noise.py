@@ -1,15 +1,15 @@
 """Wrong answers are wrong, nested, drawn by id and language, and as many as asked for."""
 
 from xqa_lib.data.label_noise import corrupt
-from xqa_lib.data.squad_format import Answer, Example
+from xqa_lib.data.squad_format import Example, GoldAnswer
 
 WORDS = "Anna was born in Rome and died in Oslo last year"
 
 
 def parallel(count=400):
-    english = [Example(f"q{n}", "Where?", WORDS, (Answer("Rome", 17),), "T", "en", "en") for n in range(count)]
+    english = [Example(f"q{n}", "Where?", WORDS, (GoldAnswer("Rome", 17),), "T", "en", "en") for n in range(count)]
     chinese = [
-        Example(f"q{n}", "哪里?", "安娜生于罗马城死于北京。", (Answer("罗马", 4),), "T", "zh", "zh")
+        Example(f"q{n}", "哪里?", "安娜生于罗马城死于北京。", (GoldAnswer("罗马", 4),), "T", "zh", "zh")
         for n in range(count)
     ]
     return {"en": english, "zh": chinese}
@@ -55,8 +55,10 @@ def test_rates_are_nested_and_languages_drawn_apart():
 def test_languages_of_the_user_s_own_files():
     """Units are words or characters, as the passage's script has it."""
     clean = {
-        "x-mine": [Example(f"q{n}", "?", "ร้านหนังสือในเมือง", (Answer("ใน", 11),), "", "", "x-mine") for n in range(99)],
-        "fr": [Example(f"q{n}", "?", "né à Rome en mai", (Answer("à Rome", 3),), "", "", "fr") for n in range(99)],
+        "x-mine": [
+            Example(f"q{n}", "?", "ร้านหนังสือในเมือง", (GoldAnswer("ใน", 11),), "", "", "x-mine") for n in range(99)
+        ],
+        "fr": [Example(f"q{n}", "?", "né à Rome en mai", (GoldAnswer("à Rome", 3),), "", "", "fr") for n in range(99)],
     }
     noisy, corrupted = corrupt(clean, rate=0.9, seed=1)
     assert 100 < corrupted < 198
@@ -69,5 +71,5 @@ def test_languages_of_the_user_s_own_files():
 
 
 def test_an_answer_without_another_place_stays():
-    whole = {"en": [Example(f"q{n}", "Who?", "Rome", (Answer("Rome", 0),), "T", "en", "en") for n in range(9)]}
+    whole = {"en": [Example(f"q{n}", "Who?", "Rome", (GoldAnswer("Rome", 0),), "T", "en", "en") for n in range(9)]}
     assert corrupt(whole, rate=0.99, seed=1) == (whole, 0)

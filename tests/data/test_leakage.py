@@ -9,8 +9,8 @@ from xqa_lib.data.leakage import (
     near_duplicates,
     normalised_context,
     overlap,
+    refuse_seen,
     report,
-    require_unseen,
     without_near_duplicates,
     without_paragraphs,
 )
@@ -86,9 +86,9 @@ def test_the_share_is_about_the_share_of_pieces():
 
 def test_training_data_with_an_edited_evaluation_paragraph_are_refused():
     training = [example("r", PARAGRAPH.replace("stone", "brick"))]
-    require_unseen(training, {"dev": [example("d", "Something else entirely, about ships.")]})
+    refuse_seen(training, {"dev": [example("d", "Something else entirely, about ships.")]})
     with pytest.raises(DataError) as error:
-        require_unseen(training, {"dev": [example("d", PARAGRAPH), example("e", PARAGRAPH), example("f", "ships")]})
+        refuse_seen(training, {"dev": [example("d", PARAGRAPH), example("e", PARAGRAPH), example("f", "ships")]})
     assert str(error.value) == (
         "the reader's training data contain the paragraphs of 2 examples of dev, word for word or edited ('The town "
         "lies on the river between two h'...): scores on it would not be zero-shot; leave them out of "

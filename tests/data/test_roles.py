@@ -10,7 +10,7 @@ import pytest
 
 from xqa_lib.data import corpora, factbook, prepared, roles
 from xqa_lib.data.leakage import normalised_context
-from xqa_lib.data.squad_format import Answer, Example, read_squad
+from xqa_lib.data.squad_format import Example, GoldAnswer, read_squad
 from xqa_lib.errors import DataError
 from xqa_lib.languages import LANGUAGES, PARALLEL, ZERO_SHOT_TYDIQA, ZERO_SHOT_XQUAD
 from xqa_lib.study.params import load_params
@@ -294,7 +294,9 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
 
 
 def example(example_id, context="One. Two.", language="en", question_lang=None):
-    return Example(example_id, "Which?", context, (Answer(context[:3], 0),), "T", question_lang or language, language)
+    return Example(
+        example_id, "Which?", context, (GoldAnswer(context[:3], 0),), "T", question_lang or language, language
+    )
 
 
 def test_some_examples_are_drawn_by_id():
@@ -385,7 +387,7 @@ def test_a_passage_of_an_evaluation_set_must_not_teach_the_reader(tmp_path, monk
     params = study(tmp_path, **SMALL | {"evaluation_sets": ["factbook-dev"]})
     reader, parallel, evaluation, stated = roles._factbook(params)
     leaked = evaluation["factbook-dev"]["en", "en"][0]
-    leaked = replace(leaked, id="x", context=f"  {leaked.context.upper()} ", answers=(Answer("", 0),))
+    leaked = replace(leaked, id="x", context=f"  {leaked.context.upper()} ", answers=(GoldAnswer("", 0),))
     monkeypatch.setattr(roles, "_factbook", lambda params: ([*reader, leaked], parallel, evaluation, stated))
     assert refusal(params).startswith(
         "the reader's training data contain the paragraphs of 2 examples of factbook-dev, word for word or edited ("

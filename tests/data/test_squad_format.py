@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from xqa_lib.data.squad_format import (
     NO_GOLD_HINT,
-    Answer,
     Example,
+    GoldAnswer,
     examine,
     parse_squad,
     quote,
@@ -79,14 +79,14 @@ def test_read_gives_records_in_order_with_the_languages(save):
         answers=[{"text": "far", "answer_start": 58}, {"text": "東京", "answer_start": 52}],
     )
     assert read(save(document(question(), second))) == [
-        Example("q1", "Where?", CONTEXT, (Answer("Prague", 22),), "Tesla", "de", "en"),
-        Example("q2", "Wie weit?", CONTEXT, (Answer("far", 58), Answer("東京", 52)), "Tesla", "de", "en"),
+        Example("q1", "Where?", CONTEXT, (GoldAnswer("Prague", 22),), "Tesla", "de", "en"),
+        Example("q2", "Wie weit?", CONTEXT, (GoldAnswer("far", 58), GoldAnswer("東京", 52)), "Tesla", "de", "en"),
     ]
 
 
 def test_offsets_count_code_points(save):
     data = document(question(answers=[{"text": "b", "answer_start": 2}]), context="a\U0001f600b")
-    assert read(save(data))[0].answers == (Answer("b", 2),)
+    assert read(save(data))[0].answers == (GoldAnswer("b", 2),)
 
 
 def test_byte_order_mark_is_accepted(save):
@@ -354,7 +354,7 @@ def test_answer_not_at_its_offset(save, answer, start, context, expected):
 
 def test_offsets_are_not_compared_on_request(save):
     path = save(document(question(answers=[{"text": "Prague", "answer_start": 3}])))
-    assert read(path, check_offsets=False)[0].answers == (Answer("Prague", 3),)
+    assert read(path, check_offsets=False)[0].answers == (GoldAnswer("Prague", 3),)
 
 
 @pytest.mark.parametrize("answers", [..., [], [{"text": "", "answer_start": 0}]], ids=["no key", "none", "empty"])
@@ -415,9 +415,9 @@ def row(**changes):
 TWO_ANSWERS = {"text": ["far", "東京"], "answer_start": [58, 52]}
 ROWS = [row(), row(id="q2", answers=TWO_ANSWERS), row(id="q3", title=...)]
 OF_ROWS = [
-    Example("q1", "Where?", CONTEXT, (Answer("Prague", 22),), "Tesla", "de", "en"),
-    Example("q2", "Where?", CONTEXT, (Answer("far", 58), Answer("東京", 52)), "Tesla", "de", "en"),
-    Example("q3", "Where?", CONTEXT, (Answer("Prague", 22),), "", "de", "en"),
+    Example("q1", "Where?", CONTEXT, (GoldAnswer("Prague", 22),), "Tesla", "de", "en"),
+    Example("q2", "Where?", CONTEXT, (GoldAnswer("far", 58), GoldAnswer("東京", 52)), "Tesla", "de", "en"),
+    Example("q3", "Where?", CONTEXT, (GoldAnswer("Prague", 22),), "", "de", "en"),
 ]
 
 
@@ -441,7 +441,7 @@ def test_a_single_line_and_separators_that_end_no_line(save):
 
 
 def test_flat_answers_may_be_a_list_of_objects_or_absent(save):
-    assert read(save([row(answers=[{"text": "far", "answer_start": 58}])]))[0].answers == (Answer("far", 58),)
+    assert read(save([row(answers=[{"text": "far", "answer_start": 58}])]))[0].answers == (GoldAnswer("far", 58),)
     inputs = [row(answers=...), row(id="q2", answers=None), row(id="q3", answers={"text": [], "answer_start": []})]
     assert [e.answers for e in read(save(inputs), require_answers=False)] == [(), (), ()]
 
@@ -647,7 +647,7 @@ def test_quote_stays_on_one_line_and_short():
     assert quote("\u200fم\ud800") == '"\\u200fم\\ud800"'
 
 
-TWO = (Answer("two", 4),)
+TWO = (GoldAnswer("two", 4),)
 
 
 def example(identifier, context="one two", title="T", answers=TWO, languages=("en", "en")):
@@ -668,7 +668,7 @@ def test_write_groups_by_title_and_context(tmp_path):
 
 
 def test_write_is_deterministic_and_readable(tmp_path):
-    examples = [example("1", context="الف two", answers=(Answer("two", 4),))]
+    examples = [example("1", context="الف two", answers=(GoldAnswer("two", 4),))]
     for name in "ab":
         write_squad(tmp_path / name, iter(examples), version="1")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
@@ -679,7 +679,10 @@ def test_write_is_deterministic_and_readable(tmp_path):
     ("examples", "expected"),
     [
         ([example("1"), example("1")], "not written: data[0].paragraphs[0].qas[1].id: the id"),
-        ([example("1", answers=(Answer("two", 5),))], 'not written: data[0].paragraphs[0].qas[0] (id "1").answers[0]'),
+        (
+            [example("1", answers=(GoldAnswer("two", 5),))],
+            'not written: data[0].paragraphs[0].qas[0] (id "1").answers[0]',
+        ),
         ([], "not written: data: expected at least one question, found none"),
         (
             [example("1"), example("2", languages=("de", "en"))],

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tests.training.test_distillation import EXAMPLES, FEATURES, TOKENIZER
-from xqa_lib.data.squad_format import Answer
+from xqa_lib.data.squad_format import GoldAnswer
 from xqa_lib.reading.ceiling import perfect_answers
 
 
@@ -21,7 +21,7 @@ def test_a_small_window_still_finds_the_answer_that_fits_into_one():
 
 
 def test_an_answer_inside_a_token_brings_the_whole_token():
-    inside = replace(EXAMPLES[0], answers=(Answer("om", 18),))
+    inside = replace(EXAMPLES[0], answers=(GoldAnswer("om", 18),))
     (text,) = answers([inside])
     assert "om" in text
     pieces = [(s, e) for s, e in TOKENIZER(inside.context, return_offsets_mapping=True)["offset_mapping"] if e > s]
@@ -31,7 +31,7 @@ def test_an_answer_inside_a_token_brings_the_whole_token():
 
 
 def test_answers_that_decoding_or_windows_cut_off():
-    long = replace(EXAMPLES[2], answers=(Answer(EXAMPLES[2].context, 0),))
+    long = replace(EXAMPLES[2], answers=(GoldAnswer(EXAMPLES[2].context, 0),))
     assert answers([long]) == [EXAMPLES[2].context]
     assert answers([long], most=2) != [EXAMPLES[2].context]
     # no window holds all of it: there is no truth to point at

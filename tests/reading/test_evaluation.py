@@ -5,8 +5,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from xqa_lib.data.squad_format import Answer, Example
-from xqa_lib.decoding import Answer as Found
+from xqa_lib.data.squad_format import Example, GoldAnswer
+from xqa_lib.decoding import Answer
 from xqa_lib.errors import DataError
 from xqa_lib.reading import evaluation, predict
 from xqa_lib.study.params import load_params
@@ -14,7 +14,7 @@ from xqa_lib.study.params import load_params
 
 def example(example_id="a", *, answer="Prague", context="It is Prague.", question_lang="en", context_lang="en"):
     start = context.find(answer)
-    return Example(example_id, "Where?", context, (Answer(answer, start),), "T", question_lang, context_lang)
+    return Example(example_id, "Where?", context, (GoldAnswer(answer, start),), "T", question_lang, context_lang)
 
 
 def table(*rows, name="s"):
@@ -98,7 +98,7 @@ def test_reading_and_scoring_several_sets(monkeypatch):
 
     def answers(model, tokenizer, examples, **options):
         asked.append((model, tokenizer, [e.id for e in examples], options))
-        return [[Found("Prague", 0, 6, 2.0, 0.9), Found("It", 0, 2, 1.0, 0.1)], []][: len(examples)]
+        return [[Answer("Prague", 0, 6, 2.0, 0.9), Answer("It", 0, 2, 1.0, 0.1)], []][: len(examples)]
 
     monkeypatch.setattr(predict, "stream_answers", answers)
     sets = {"dev": ("squad", [example("a"), example("b")]), "test": ("mlqa", [example("a")])}

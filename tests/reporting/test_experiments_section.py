@@ -134,7 +134,7 @@ def by_hand(setting, seed, n, question, context):
 def results(tmp_path):
     params = study(tmp_path, left_out=["zh"], few_ids=[0])
     write_results(params, by_hand)
-    yield experiments_section.build(params)
+    yield experiments_section.read_results(params)
     plt.close("all")
 
 
@@ -219,7 +219,7 @@ def test_students_without_labels_are_compared_with_the_one_zero_shot_reader(tmp_
         return 0.75 if setting.method.alpha_ce else 0.5 + (n % 2) / 4 if setting.generations == 1 else 0.25
 
     write_results(params, f1_of)
-    tests = experiments_section.build(params).tests
+    tests = experiments_section.read_results(params).tests
     assert set(tests["experiment"]) == {"label-free"}
     assert set(tests["against"]) == {"zero-shot"}
     found = tests.set_index("value")
@@ -247,7 +247,7 @@ def test_what_wrong_answers_cost_is_compared_from_end_to_end(tmp_path):
         return 0.2 - part * setting.label_noise / 4 + 0.4 * (setting.parallel_ids == 0)
 
     write_results(params, f1_of)
-    results = experiments_section.build(params)
+    results = experiments_section.read_results(params)
     table = experiments_section.change_table(results)
     rows = table[table["experiment"] == "label-noise"].set_index("series")
     assert rows["change"].tolist() == pytest.approx([-40.0, -5.0, -10.0])
@@ -288,7 +288,7 @@ def test_what_the_development_set_would_choose(tmp_path):
         return 0.0 if setting is None else setting.method.temperature / 10 + (setting.method.ntl == 2) * 0.05
 
     write_results(params, f1_of)
-    table = experiments_section.selection_table(experiments_section.build(params)).set_index("method")
+    table = experiments_section.selection_table(experiments_section.read_results(params)).set_index("method")
     # the reference, another temperature, another ntl, no cross-entropy, one weight per example
     assert table.loc["SKD, mAP@10", ["settings", "ntl", "temperature", "otherwise"]].tolist() == [5, 1, 4, ""]
     assert table.loc["SKD, mAP@10", "F1"] == pytest.approx(40.0)
@@ -300,7 +300,7 @@ def test_without_a_choice_none_is_reported(tmp_path):
     empty = ("temperatures", "directions", "coefficients", "weighted_otherwise", "k", "windows")
     params = study(tmp_path, methods=["ce"], groups=["objective"], **{key: [] for key in empty})
     write_results(params, lambda setting, seed, n, question, context: 0.25)
-    results = experiments_section.build(params)
+    results = experiments_section.read_results(params)
     text = "\n".join(experiments_section.section(results))
     assert "Each method was run in one setting, so that the development set had nothing to choose." in text
     assert "What the development set chooses" not in text
@@ -317,7 +317,7 @@ def test_two_methods_may_choose_the_same_setting(tmp_path):
         return 0.5 if setting and setting.method.coefficient == "average_precision_at_k" else 0.25
 
     write_results(params, f1_of)
-    results = experiments_section.build(params)
+    results = experiments_section.read_results(params)
     chosen = results.selection.set_index("method")["setting"]
     assert chosen["SKD, AP@10"] == chosen["SKD, mAP@10"] != chosen["SKD"]
     assert list(dict.fromkeys(results.selected["system"])) == [
@@ -347,7 +347,7 @@ def test_what_is_best_on_another_set_alone_is_neither_chosen_nor_shown(tmp_path)
         return (0.4 + 0.04 * seed if question == context else 0.2) / (1 if name == test else 2)
 
     write_results(params, f1_of, other_f1_of)
-    results = experiments_section.build(params)
+    results = experiments_section.read_results(params)
     chosen = row_of(experiments_section.selection_table(results), method="SKD, mAP@10")
     assert (chosen["otherwise"], chosen["temperature"], chosen["F1"]) == ("k 1", 2.0, pytest.approx(50.0))
     scores = experiments_section.selected_scores(results)
@@ -380,7 +380,7 @@ def test_what_is_best_on_another_set_alone_is_neither_chosen_nor_shown(tmp_path)
     assert "chosen on `factbook-dev` alone" in text
     # other scores of the other sets would choose the same
     write_results(params, f1_of)
-    again = experiments_section.selection_table(experiments_section.build(params))
+    again = experiments_section.selection_table(experiments_section.read_results(params))
     assert again.equals(experiments_section.selection_table(results))
 
 
@@ -399,7 +399,7 @@ def test_figures_and_section(results, tmp_path):
     plt.close("all")
     with plt.rc_context({"figure.max_open_warning": 1}), warnings.catch_warnings():
         warnings.simplefilter("error")  # a second open figure is one
-        drawn = experiments_section.draw(results)
+        drawn = experiments_section.figures_of(results)
     names = set(experiments.all_experiments(results.params))
     assert set(drawn) == {
         *(f"ablation-{name}" for name in names),
@@ -438,7 +438,7 @@ def lines_of(ax):
 
 
 def test_every_figure_of_scores_shows_the_guess_and_the_zero_shot_reader(results):
-    drawn = experiments_section.draw(results)
+    drawn = experiments_section.figures_of(results)
     for name in ("methods", "few-resource"):  # dots and curves
         lines = [lines_of(ax) for ax in drawn[f"ablation-{name}"].axes]
         assert lines == [{"guess by kind": pytest.approx(37.5), "zero-shot": 0.0}] * 2
@@ -454,11 +454,11 @@ def test_where_kinds_are_not_known_nothing_is_said_of_them(tmp_path):
     params = study(tmp_path, few_ids=[0])
     write_results(params, by_hand)
     real = replace(params, data=replace(params.data, source="real"))
-    results = experiments_section.build(real)
+    results = experiments_section.read_results(real)
     assert "guess" not in "\n".join(experiments_section.section(results)).lower()
     tables = experiments_section.tables(results)
     assert not [name for name, table in tables.items() if "guess" in table.to_csv().lower()]
-    drawn = experiments_section.draw(results)
+    drawn = experiments_section.figures_of(results)
     assert [lines_of(ax) for ax in drawn["ablation-few-resource"].axes] == [{"zero-shot": 0.0}] * 2
     assert "guess-by-kind" not in set(experiments_section.comparison(real)[0]["experiment"])
     plt.close("all")
@@ -467,7 +467,7 @@ def test_where_kinds_are_not_known_nothing_is_said_of_them(tmp_path):
 def test_a_grid_is_also_a_heat_map(tmp_path):
     params = study(tmp_path, temperatures=[4], temperature_ntl=[2])
     write_results(params, by_hand)
-    drawn = experiments_section.draw(experiments_section.build(params))
+    drawn = experiments_section.figures_of(experiments_section.read_results(params))
     (ax, _) = drawn["ablation-temperature-grid"].axes
     assert [label.get_text() for label in ax.get_yticklabels()] == ["ntl 1", "ntl 2"]
     assert ax.collections[0].get_array().shape == (2, 2)
@@ -484,7 +484,7 @@ def test_missing_results_are_an_error_and_the_comparison_says_so(tmp_path):
     assert table.iloc[0][["experiment", "em", "seeds"]].tolist() == ["guess-by-kind", pytest.approx(37.5), 1]
     more = replace(params, seeds=[1, 2, 3])
     with pytest.raises(DataError, match="objective/seed-3 is missing: run `dvc repro`"):
-        experiments_section.build(more)
+        experiments_section.read_results(more)
     table, missing = experiments_section.comparison(more)
     assert len(missing) == 2
     assert missing[0].startswith("objective, seed 3: ")

@@ -106,8 +106,8 @@ def results(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepared, "EVALUATION_SETS", SETS)
         # what it makes of results is tested in a file of its own
-        patch.setattr(experiments_section, "build", lambda params: None)
-        patch.setattr(experiments_section, "draw", lambda results: {})
+        patch.setattr(experiments_section, "read_results", lambda params: None)
+        patch.setattr(experiments_section, "figures_of", lambda results: {})
         patch.setattr(experiments_section, "tables", lambda results: {"ablations": pd.DataFrame({"experiment": ["x"]})})
         patch.setattr(experiments_section, "section", lambda results: ["## Experiments", ""])
         folder = tmp_path_factory.mktemp("results")
@@ -119,7 +119,7 @@ def results(tmp_path_factory):
 def written(results):
     """(report, figures) of that study, written to its folder."""
     built = report.build(study(results))
-    drawn = report.draw(built)
+    drawn = report.figures_of(built)
     report.write(built, drawn)
     yield SimpleNamespace(built=built, drawn=drawn, folder=results / "reports")
     plt.close("all")
@@ -514,7 +514,7 @@ def test_one_seed_has_no_deviation(results, tmp_path):
     params = study(results, seeds=[1])
     params = replace(params, paths=replace(params.paths, reports=str(tmp_path)))
     built = report.build(params)
-    drawn = report.draw(built)
+    drawn = report.figures_of(built)
     report.write(built, {"training-curves": drawn["training-curves"]})
     assert built.table["f1_sd"].isna().all()
     assert report.metrics(built)["factbook-dev"]["xlt"]["skd"] == {"em": 100.0, "f1": 100.0}
@@ -551,7 +551,7 @@ def test_where_kinds_are_not_known_nothing_is_said_of_them(results, tmp_path):
     params = replace(params, paths=replace(params.paths, reports=str(tmp_path)))
     params = replace(params, data=replace(params.data, source="real"))
     built = report.build(params)
-    drawn = report.draw(built)
+    drawn = report.figures_of(built)
     report.write(built, drawn)
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     for word in ("guess", "kind", "chance", "nan"):

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from xqa_lib.data import prepared, roles
-from xqa_lib.data.squad_format import Answer, Example
+from xqa_lib.data.squad_format import Example, GoldAnswer
 from xqa_lib.errors import DataError
 from xqa_lib.study import layout, samples
 from xqa_lib.study.params import load_params
 
 IDS = [f"id{number}" for number in range(20)]
 DATA = {
-    language: [Example(i, "?", "A passage.", (Answer("A", 0),), "T", language, language) for i in IDS]
+    language: [Example(i, "?", "A passage.", (GoldAnswer("A", 0),), "T", language, language) for i in IDS]
     for language in ("en", "de")
 }
 

@@ -11,7 +11,7 @@ import torch
 
 from xqa_lib import sampling
 from xqa_lib.data import prepared, roles
-from xqa_lib.data.squad_format import Answer, Example
+from xqa_lib.data.squad_format import Example, GoldAnswer
 from xqa_lib.errors import DataError
 from xqa_lib.languages import PARALLEL
 from xqa_lib.reading import evaluation
@@ -40,7 +40,13 @@ def in_folder(params, folder):
 def example(example_id, language, number=0):
     context = f"{language} {number} the context"
     return Example(
-        example_id, f"{language} {number}?", context, (Answer(str(number), len(language) + 1),), "T", language, language
+        example_id,
+        f"{language} {number}?",
+        context,
+        (GoldAnswer(str(number), len(language) + 1),),
+        "T",
+        language,
+        language,
     )
 
 
@@ -109,9 +115,9 @@ def test_sampled_examples_have_the_question_of_one_language_and_the_context_of_a
     rows = [("b", "en", "de", 1), ("b", "de", "en", 1), ("a", "en", "en", 1), ("b", "de", "de", 2)]
     table = pd.DataFrame(rows, columns=[*evaluation.KEY, "ntl"])
     assert samples.sampled_examples(parallel, table, 1) == [
-        Example("b", "en 2?", "de 3 the context", (Answer("3", 3),), "T", "en", "de"),
-        Example("b", "de 3?", "en 2 the context", (Answer("2", 3),), "T", "de", "en"),
-        Example("a", "en 1?", "en 1 the context", (Answer("1", 3),), "T", "en", "en"),
+        Example("b", "en 2?", "de 3 the context", (GoldAnswer("3", 3),), "T", "en", "de"),
+        Example("b", "de 3?", "en 2 the context", (GoldAnswer("2", 3),), "T", "de", "en"),
+        Example("a", "en 1?", "en 1 the context", (GoldAnswer("1", 3),), "T", "en", "en"),
     ]
     same = samples.sampled_examples(parallel, table, 0)
     assert [(e.id, e.question_lang, e.context_lang) for e in same] == [("a", "en", "en"), ("b", "de", "de")]

@@ -137,7 +137,7 @@ def test_every_pair_draws_questions_of_its_own(monkeypatch):
 @pytest.fixture
 def trainer(tmp_path):
     params = replace(PARAMS, distillation=replace(PARAMS.distillation, batch_size=16, dropout=0.1))
-    return sweeps.Trainer(params, tiny_model(), TOKENIZER, DATA, 1, tmp_path)
+    return sweeps.SettingRunner(params, tiny_model(), TOKENIZER, DATA, 1, tmp_path)
 
 
 def test_the_reader_is_copied_not_trained(trainer):
@@ -411,7 +411,7 @@ def test_a_group_that_was_stopped_goes_on_with_the_setting_it_was_at(study, monk
     params, _ = study
     place = layout.experiments_folder(params, "data", 1)
     calm = {name: (place / name).read_bytes() for name in ("scores.csv", "other-sets.csv", "logs.csv")}
-    trained, original = [], sweeps.Trainer.train
+    trained, original = [], sweeps.SettingRunner.train
 
     def train(self, setting):
         trained.append(setting.key)
@@ -419,7 +419,7 @@ def test_a_group_that_was_stopped_goes_on_with_the_setting_it_was_at(study, monk
             raise KeyboardInterrupt  # as a kill: nothing is caught on the way
         return original(self, setting)
 
-    monkeypatch.setattr(sweeps.Trainer, "train", train)
+    monkeypatch.setattr(sweeps.SettingRunner, "train", train)
     with pytest.raises(KeyboardInterrupt):
         sweeps.run_group(params, "data", 1)
     assert {name: (place / name).read_bytes() for name in calm} == calm  # the old result stands

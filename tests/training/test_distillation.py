@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import SequentialSampler
 from transformers import BertConfig, BertForQuestionAnswering
 
-from xqa_lib.data.squad_format import Answer, Example
+from xqa_lib.data.squad_format import Example, GoldAnswer
 from xqa_lib.study.params import Features, load_params
 from xqa_lib.training import trainer
 from xqa_lib.training.dataset import PadToBatch, mask_tokens, training_features
@@ -52,7 +52,7 @@ def example(number):
     city = ("Rome", "Paris", "北京", "Oslo")[number % 4]
     context = f"Anna was born in {city}." + " She was a painter." * (number % 3)
     question = "Where was Anna born?" if number % 2 else "Where?"
-    return Example(str(number), question, context, (Answer(city, 17),), "Anna", "en", "en")
+    return Example(str(number), question, context, (GoldAnswer(city, 17),), "Anna", "en", "en")
 
 
 EXAMPLES = [example(number) for number in range(12)]
@@ -226,7 +226,7 @@ def test_nothing_flows_into_the_teacher():
 
 
 def test_training_features():
-    two_answers = replace(EXAMPLES[2], answers=(Answer("Anna", 0), Answer("北京", 17)))
+    two_answers = replace(EXAMPLES[2], answers=(GoldAnswer("Anna", 0), GoldAnswer("北京", 17)))
     data = training_features(TOKENIZER, [EXAMPLES[0], two_answers], FEATURES)
     columns = {"input_ids", "token_type_ids", "start_positions", "end_positions", "length", "feature_id", "example"}
     assert set(data.column_names) == columns

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.training.test_distillation import EXAMPLES, FEATURES, SKD, TOKENIZER, run, tiny_model
-from xqa_lib.data.squad_format import Answer
+from xqa_lib.data.squad_format import GoldAnswer
 from xqa_lib.training import dataset, stored_features
 from xqa_lib.training.dataset import training_features
 from xqa_lib.training.tiny_encoder import train_tokenizer
@@ -55,7 +55,7 @@ def test_a_file_serves_what_it_was_made_from_only(tmp_path, made, monkeypatch):
         (TOKENIZER, EXAMPLES[:-1], FEATURES),
         (TOKENIZER, changed(2, question="Who?"), FEATURES),
         (TOKENIZER, changed(2, context=EXAMPLES[2].context + " 1"), FEATURES),
-        (TOKENIZER, changed(2, answers=(Answer("Anna", 0),)), FEATURES),
+        (TOKENIZER, changed(2, answers=(GoldAnswer("Anna", 0),)), FEATURES),
     ]
     for tokenizer, examples, features in ask * 2:
         found = training_features(tokenizer, examples, features, folder=tmp_path)

@@ -21,8 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ..errors import DataError
-from ..languages import CODE, LANGUAGES, PARALLEL, ZERO_SHOT_XQUAD, in_order
-from ..languages import require as require_language
+from ..languages import CODE, LANGUAGES, PARALLEL, ZERO_SHOT_XQUAD, in_order, language_of
 from ..running import files
 from . import squad_format
 
@@ -171,7 +170,7 @@ DOWNLOADS = {
 }
 
 
-def require(name):
+def corpus_of(name):
     """The `Corpus` of this name; raises DataError naming the known ones."""
     if name not in CORPORA:
         raise DataError(f"unknown data set {name!r}: expected one of {', '.join(CORPORA)}")
@@ -180,7 +179,7 @@ def require(name):
 
 def languages_of(name):
     """Codes of the languages a data set officially has, as a tuple; raises DataError for an unknown name."""
-    return require(name).languages
+    return corpus_of(name).languages
 
 
 def load(name, *, question_lang=None, context_lang=None, data_dir=None, require_answers=True):
@@ -205,7 +204,7 @@ def load(name, *, question_lang=None, context_lang=None, data_dir=None, require_
         DataError: unknown data set, a language or pair that it lacks, a data folder that does not exist, a failed
             download, an unexpected checksum of a download, or a file that `read_squad` refuses.
     """
-    corpus = require(name)
+    corpus = corpus_of(name)
     folder = _data_folder(data_dir)
     question_lang, context_lang = _pair(corpus, question_lang, context_lang, folder)
     if name == "xquad" and question_lang != context_lang:
@@ -250,7 +249,7 @@ def available(name, data_dir=None):
     Raises:
         DataError: unknown data set, or a data folder that does not exist.
     """
-    corpus = require(name)
+    corpus = corpus_of(name)
     folder = _data_folder(data_dir)
     layout = _LAYOUTS[name]
     names = (*layout.files, layout.download)
@@ -280,7 +279,7 @@ def _pair(corpus, question_lang, context_lang, folder):
         pair = (code, code) if corpus.name == "xquad" else (question_lang, context_lang)
         if code in corpus.languages or pair in _own_pairs(corpus, folder):
             continue
-        require_language(code)
+        language_of(code)
         names = [_filler(*pair)(template) for template in _own_names(corpus)]
         where = f", or a file {names[0]} in {folder or 'the folder that XQA_DATA_DIR names'}" if names else ""
         raise DataError(f"{corpus.name} has no {role} language {code!r}: expected one of {known}{where}")

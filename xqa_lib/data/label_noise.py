@@ -3,9 +3,9 @@
 import re
 from dataclasses import replace
 
-from ..languages import require
+from ..languages import language_of
 from ..sampling import pseudo_random_key
-from .squad_format import Answer
+from .squad_format import GoldAnswer
 
 
 def corrupt(parallel, *, rate, seed):
@@ -42,7 +42,7 @@ def corrupt(parallel, *, rate, seed):
 
 def _other_span(example, draw):
     """A span of as many units as the first answer that touches no answer; None if the passage has none."""
-    spaced = require(example.context_lang, example.context).spaces
+    spaced = language_of(example.context_lang, example.context).spaces
     units = [match.span() for match in re.finditer(r"\S+" if spaced else r"\S", example.context)]
     taken = [(answer.start, answer.start + len(answer.text)) for answer in example.answers]
     first_start, first_end = taken[0]
@@ -55,4 +55,4 @@ def _other_span(example, draw):
     if not free:
         return None
     start, end = free[draw % len(free)]
-    return Answer(example.context[start:end], start)
+    return GoldAnswer(example.context[start:end], start)

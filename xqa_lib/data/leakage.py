@@ -141,7 +141,7 @@ def report(sets):
     ]
 
 
-def require_unseen(training, evaluation):
+def refuse_seen(training, evaluation):
     """Refuse English training data that hold a paragraph of an evaluation set, word for word or edited.
 
     Args:

@@ -18,7 +18,7 @@ from dataclasses import replace
 import pandas as pd
 
 from ..errors import DataError
-from ..languages import in_order, require
+from ..languages import in_order, language_of
 from ..running.files import atomic_folder, write_text
 from ..sampling import pseudo_random_key
 from . import corpora, factbook, leakage
@@ -270,7 +270,7 @@ def leakage_table(reader, parallel, evaluation, *, titles=True):
                     rows.append({"set": name, "language": context, "training": role, **shared})
     table = pd.DataFrame(rows, columns=["set", "language", "training", "examples", "id", "context", "title", "near"])
     english = {name: pairs["en", "en"] for name, pairs in evaluation.items() if ("en", "en") in pairs}
-    leakage.require_unseen(reader, english)
+    leakage.refuse_seen(reader, english)
     return table
 
 
@@ -282,7 +282,7 @@ def _summary(reader, parallel, evaluation):
     rows = []
     for role, name, question, context, examples in groups:
         contexts = list(dict.fromkeys(example.context for example in examples))
-        spaced = require(context, " ".join(contexts)).spaces
+        spaced = language_of(context, " ".join(contexts)).spaces
         # words where the script separates them, else characters
         size = sum(len(re.findall(r"\S+", text)) if spaced else len(text) for text in contexts)
         rows.append((role, name, question, context, len(contexts), len(examples), size / max(1, len(contexts))))

@@ -32,7 +32,7 @@ from ..running import files
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GoldAnswer:
     """A gold answer: `text` starts at code point `start` of the context."""
 
     text: str
@@ -50,7 +50,7 @@ class Example:
     id: str
     question: str
     context: str
-    answers: tuple[Answer, ...]
+    answers: tuple[GoldAnswer, ...]
     title: str
     question_lang: str
     context_lang: str
@@ -498,7 +498,7 @@ def _answers(question, context, name, place, report, require_answers, check_offs
             found, hint = _misplaced(text, start, context)
             report(f"{name}.answers[{index}]: {found}", hint)
             continue
-        answers.append(Answer(text, start))
+        answers.append(GoldAnswer(text, start))
     return answers
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import torch
 
-from ..languages import require
+from ..languages import language_of
 from ..training.packaged_encoder import LAYERS, PIECES
 
 BATCH = 32  # questions read at a time
@@ -80,7 +80,7 @@ def cutting(tokenizer, texts_by_language):
         pieces = sum(len(ids) for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"])
         words = [word for text in texts for word in text.split()]
         rows[language] = {
-            "pieces per word": pieces / len(words) if require(language, " ".join(texts)).spaces else float("nan"),
+            "pieces per word": pieces / len(words) if language_of(language, " ".join(texts)).spaces else float("nan"),
             "characters per piece": sum(map(len, words)) / pieces,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")

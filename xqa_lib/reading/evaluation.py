@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from ..languages import in_order, require
+from ..languages import in_order, language_of
 from ..metrics import best_metric
 from ..running.files import write_text
 from ..sampling import KEY
@@ -92,7 +92,7 @@ def random_spans(examples, *, seed):
     for example in examples:
         key = f"{seed}\x1f{example.id}\x1f{example.question_lang}\x1f{example.context_lang}"
         generator = np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big"))
-        spaced = require(example.context_lang, example.context).spaces
+        spaced = language_of(example.context_lang, example.context).spaces
         units = [match.span() for match in re.finditer(r"\S+" if spaced else r"(?s:.)", example.context)]
         length = int(generator.integers(1, (3 if spaced else 8) + 1))
         first = int(generator.integers(0, max(1, len(units) - length + 1)))

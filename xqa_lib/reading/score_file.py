@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import metrics
 from ..data import squad_format
 from ..errors import DataError
-from ..languages import CODE, primary, require
+from ..languages import CODE, language_of, primary
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _context_language(gold, given, warnings):
         )
     if named and named != language:
         warnings.append(f"{gold}: the file name says context language {named}, scoring with {language} as asked")
-    if primary(require(language).code) not in metrics.MLQA_LANGUAGES:
+    if primary(language_of(language).code) not in metrics.MLQA_LANGUAGES:
         warnings.append(
             f"the mlqa metric has no rules of its own for {language} (only for {', '.join(metrics.MLQA_LANGUAGES)}): "
             "general ones are used, which remove punctuation and no articles"

@@ -68,7 +68,7 @@ class Results:
         return selected_languages(self)
 
 
-def build(params):
+def read_results(params):
     """`Results` of a study whose sweeps have run; raises DataError where one has not."""
     scores, others, logs, facts = [], [], [], []
     for group in params.sweeps.groups:
@@ -402,7 +402,7 @@ def top_k_table(results):
 # ------------------------------------------------------------------------------------------------ figures
 
 
-def draw(results):
+def figures_of(results):
     """All figures of the experiments: name -> matplotlib figure, closed for pyplot: notebooks do not show them."""
     drawn = {}
     for name, figure in _figures(results):

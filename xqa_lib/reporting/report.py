@@ -130,7 +130,7 @@ def build(params):
         kinds=_labelled(params, kinds.shares(trained, prepared.read_kinds(params))),
         named=named_tests.table(params, trained),
         choice=experiments_section.choice_table(params),
-        ablations=experiments_section.build(params),
+        ablations=experiments_section.read_results(params),
     )
 
 
@@ -209,7 +209,7 @@ def mean_matrix(report, name, system, *, value="f1"):
     return evaluation.matrix(part, name, value=value)
 
 
-def draw(report):
+def figures_of(report):
     """All figures of a report: name -> matplotlib figure."""
     params = report.params
     drawn = {}
@@ -221,7 +221,7 @@ def draw(report):
         drawn[f"{name}-methods"] = _methods(report, name)
         drawn[f"{name}-languages"] = _languages(report, name)
     drawn["training-curves"] = _curves(report)
-    return drawn | experiments_section.draw(report.ablations)
+    return drawn | experiments_section.figures_of(report.ablations)
 
 
 def _heatmaps(report, name, value):
@@ -293,7 +293,7 @@ def write(report, drawn):
 
     Args:
         report: `Report`.
-        drawn: name -> figure, as `draw` returns.
+        drawn: name -> figure, as `figures_of` returns.
     """
     folder = report.params.reports_folder
     tables = {

@@ -27,26 +27,30 @@ def require(params, stage, *, method=None, seed=None, group=None):
         DataError: a result that is missing in a study of full size; those that it was made from may be.
     """
     if stage == "data":
-        _once(params, params.data_folder, lambda: roles.prepare(params))
+        _make_unless_current(params, params.data_folder, lambda: roles.prepare(params))
     elif stage == "encoder":
-        _once(params, layout.encoder_folder(params), lambda: stages.make_encoder(params), ("data", {}))
+        _make_unless_current(params, layout.encoder_folder(params), lambda: stages.make_encoder(params), ("data", {}))
     elif stage == "reader":
-        _once(params, layout.reader_folder(params), lambda: stages.train_reader(params), ("encoder", {}))
+        _make_unless_current(params, layout.reader_folder(params), lambda: stages.train_reader(params), ("encoder", {}))
     elif stage == "sampling":
-        _once(params, layout.sampled_file(params, seed), lambda: samples.sample(params, seed), ("data", {}))
+        _make_unless_current(
+            params, layout.sampled_file(params, seed), lambda: samples.sample(params, seed), ("data", {})
+        )
     elif stage == "distillation":
         result = layout.student_folder(params, method, seed)
         before = ("reader", {}), ("sampling", {"seed": seed})
-        _once(params, result, lambda: stages.train_student(params, method, seed), *before)
+        _make_unless_current(params, result, lambda: stages.train_student(params, method, seed), *before)
     elif stage == "evaluation":
         result = layout.scores_file(params, layout.system_name(method, seed))
         before = ("reader", {}) if method == ZERO_SHOT else ("distillation", {"method": method, "seed": seed})
-        _once(params, result, lambda: scoring.evaluate_system(params, method, seed), before)
+        _make_unless_current(params, result, lambda: scoring.evaluate_system(params, method, seed), before)
     elif stage == "ablations":
         from . import sweeps
 
         result = layout.experiments_folder(params, group, seed)
-        _once(params, result, lambda: sweeps.run_group(params, group, seed), *_before_ablations(params, seed))
+        _make_unless_current(
+            params, result, lambda: sweeps.run_group(params, group, seed), *_before_ablations(params, seed)
+        )
     else:
         raise ValueError(f"unknown stage {stage!r}")
 
@@ -81,7 +85,7 @@ def require_all(params):
             require(params, "ablations", group=group, seed=seed)
 
 
-def _once(params, result, make, *before):
+def _make_unless_current(params, result, make, *before):
     """Make a result, after what comes before it: pairs of a stage and its options."""
     if params.size != "smoke":
         if not Path(result).exists():

@@ -44,7 +44,7 @@ def _folder_name(name):
 
 
 def _language(code):
-    return languages.require(code).code
+    return languages.language_of(code).code
 
 
 # Strict: a text is no number and 1 is not true. A whole number is a float, too.

@@ -101,7 +101,7 @@ def switch_dropout_off(model):
             module.p = 0.0
 
 
-class Trainer:
+class SettingRunner:
     """Trains the settings of one study and seed, all from the same reader and the same parallel data.
 
     Args:
@@ -239,7 +239,7 @@ def run_group(params, group, seed):
         atomic_folder(layout.experiments_folder(params, group, seed)) as out,
         recorded(out / "run.json", inputs=inputs, seed=seed, group=group) as record,
     ):
-        trainer = Trainer(params, reader, tokenizer, parallel, seed, out / "trainer", kept)
+        runner = SettingRunner(params, reader, tokenizer, parallel, seed, out / "trainer", kept)
         finished = kept.phase("finished", _decides(params, reader, parallel, questions, seed)).folder
         scores, others, logs, record["settings"] = [], [], [], {}
         if first:
@@ -258,7 +258,7 @@ def run_group(params, group, seed):
                     log, facts = _student(params, own[key], seed)
                     table = _own_scores(params, layout.system_name(own[key], seed), asked)
                 else:
-                    model, log, facts = trainer.train(setting)
+                    model, log, facts = runner.train(setting)
                     with compute.tokens_read(model) as tokens:
                         table = evaluation.evaluate_reader(
                             model.to(device),
@@ -273,7 +273,7 @@ def run_group(params, group, seed):
                 facts = {**facts, "minutes": round((time.perf_counter() - begun) / 60, 4)}
                 return {"scores": found, "other-sets": other, "log": log}, facts
 
-            tables, facts = _once(finished / (f"{key}-every-set" if every_set else key), make)
+            tables, facts = _kept_tables(finished / (f"{key}-every-set" if every_set else key), make)
             shutil.rmtree(kept.folder / key, ignore_errors=True)  # its checkpoints
             found, other, log = tables.values()
             scores.append(found.assign(setting=key))
@@ -345,7 +345,7 @@ def _decides(params, reader, parallel, questions, seed):
     }
 
 
-def _once(place, make):
+def _kept_tables(place, make):
     """(tables by name, facts) that `make` returns, or an earlier start of the run left in the folder `place`.
 
     They are read from the files in both cases, so that a run that was taken up again writes the same bytes.

@@ -35,7 +35,7 @@ def training_features(tokenizer, examples, features, *, folder=None):
         "texts": data_hash((example.question, example.context) for example in examples),
         "answers": data_hash(spans),
     }
-    return stored_features.shared(
+    return stored_features.load_or_make(
         lambda: _labelled_windows(tokenizer, examples, spans, features), folder=Path(folder), facts=facts
     )
 

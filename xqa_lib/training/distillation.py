@@ -73,7 +73,7 @@ def train_reader(
         `DistillationTrainer.generations`.
 
     Raises:
-        DataError: no examples, windows longer than the model, a loss or gradient that is no number.
+        DataError: no examples, windows longer than the model, a non-finite loss or gradient.
         ValueError: epochs or steps that the generations do not divide; another number of questions than of examples.
         TrainingStopped: SIGTERM or Ctrl-C, after a checkpoint.
     """

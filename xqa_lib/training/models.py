@@ -88,7 +88,7 @@ def _refuse_other_weights(source, model, loaded, *, answer_layer_needed):
         )
     wrong = next((name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()), None)
     if wrong:
-        raise DataError(f"{source}: the weights {wrong} hold numbers that are none (NaN or infinite); train it again")
+        raise DataError(f"{source}: the weights {wrong} are non-finite (NaN or infinite); train it again")
 
 
 def _refuse_other_tokenizer(source, model, tokenizer):

@@ -17,8 +17,8 @@ def native_bfloat16():
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def refuse_bad_loss(loss, parts, *, step, ids, learning_rate):
-    """Raise a DataError if the loss of a batch is NaN or infinite.
+def refuse_non_finite_loss(loss, parts, *, step, ids, learning_rate):
+    """Raise a DataError if the loss of a batch is non-finite.
 
     Args:
         loss: scalar tensor.
@@ -33,7 +33,7 @@ def refuse_bad_loss(loss, parts, *, step, ids, learning_rate):
     bad = [name for name, value in terms.items() if not math.isfinite(value)]
     listed = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
     if step == 1:
-        cause = "the weights that it starts from hold numbers that are none, or a logit overflows"
+        cause = "the weights that it starts from are non-finite, or a logit overflows"
     elif "ce" in bad or not bad:
         cause = f"the training diverged: lower the learning rate ({learning_rate:.3g} here) or warm it up"
     else:
@@ -57,7 +57,7 @@ class Vanishing:
         self.in_a_row = 0
 
     def check(self, norm, *, step):
-        """Raise a DataError if the norm is no number, or next to 0 for `PATIENCE` steps in a row."""
+        """Raise a DataError if the norm is non-finite, or next to 0 for `PATIENCE` steps in a row."""
         norm = float(norm)
         if not math.isfinite(norm):
             raise DataError(

@@ -18,7 +18,7 @@ from .checkpoints import fingerprint
 FOLDER_BYTES = 2 * 1024**3  # all files of a folder together; the longest unused are removed beyond it
 
 
-def shared(make, *, folder, facts):
+def load_or_make(make, *, folder, facts):
     """What `make()` returns, or what an earlier run left in `folder`.
 
     Args:

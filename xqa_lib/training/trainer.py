@@ -15,7 +15,7 @@ from .batching import ShuffledLengthGroups
 from .checkpoints import ResumableTrainer, load_weights
 from .dataset import mask_tokens
 from .models import span_logits, weights_hash
-from .numerics import Vanishing, refuse_bad_loss
+from .numerics import Vanishing, refuse_non_finite_loss
 from .processes import ShareOut
 
 
@@ -231,7 +231,7 @@ class DistillationTrainer(ResumableTrainer):
             compared=compared,
             batch_mean=lambda values: self._mean_of_processes(values.mean() * share),
         )
-        refuse_bad_loss(
+        refuse_non_finite_loss(
             loss,
             parts,
             step=self.state.global_step + 1,

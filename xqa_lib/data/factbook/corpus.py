@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ...errors import DataError
-from ..squad_format import Answer, Example
+from ..squad_format import Example, GoldAnswer
 from .language_files import FINALS, GROUPS, LEXICON, QUANTITIES, RELATIONS, SYLLABLES, WORDINGS, load_language
 
 # ---------------------------------------------------------------------------------------------- invented facts
@@ -218,7 +218,7 @@ class Fact:
 
     relation: str
     kind: str
-    answer: Answer
+    answer: GoldAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +287,7 @@ def _render(data, drawn, choose, asked):
         start = length + len(data.text.sentence_separator) + len(before)
         pieces.append(before + text + after)
         length += len(data.text.sentence_separator) + len(pieces[-1])
-        facts.append(Fact(relation, kind, Answer(text, start)))
+        facts.append(Fact(relation, kind, GoldAnswer(text, start)))
         # Drawn for questions that are not asked, too, so that asking fewer does not change the others.
         questions.append(choose(sentences.relations[relation].questions).replace("{subject}", subject))
     context = data.text.sentence_separator.join(pieces)
