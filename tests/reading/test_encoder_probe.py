@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertForQuestionAnswering, PreTrainedTokenizerFast
 
 from xqa_lib.errors import DataError
-from xqa_lib.reading.encoder_probe import cutting, translation_retrieval, trimming
+from xqa_lib.reading.encoder_probe import cutting, in_words, translation_retrieval, trimming
 
 # word -> its vector in layer 0 and in layer 1. All Spanish ones have (100, 50) in common, all German ones (7, 7), which
 # taking their mean away takes away.
@@ -119,3 +119,21 @@ def test_what_trimming_leaves():
     assert found["whole"].tolist() == [12, 250_002, 250_002 * 16, 12 * layer]
     assert found["trimmed"].tolist() == [3, 50, 50 * 16, 3 * layer]
     assert found.index.tolist() == ["layers", "pieces", "weights of word embeddings", "weights of layers"]
+
+
+def test_what_an_encoder_is_in_words():
+    model = BertForQuestionAnswering(
+        BertConfig(vocab_size=1500, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4)
+    )
+    right = pd.DataFrame({"de": [40.0, 90.0], "zh": [20.0, 75.0]}).rename_axis("layer")
+    assert in_words("packaged", model, right, chance=1.25) == (
+        "This is the packaged encoder (1 layers, 1,500 pieces), before it has seen an answer. It finds 82% of the "
+        "translations at layer 1, where it finds most; a guess finds 1.2%."
+    )
+    assert in_words("some/model", model, right, chance=1.25).startswith("This is some/model (1 layers")
+    tiny = in_words("tiny", model, right[::-1].reset_index(drop=True), chance=12.5)
+    assert tiny.startswith(
+        "This is the tiny encoder of the smoke size (1 layers, 1,500 pieces), whose weights are random"
+    )
+    assert "It finds 82% of the translations at layer 0, where" in tiny
+    assert tiny.endswith("shares pieces such as names with its translation, or is luck.")

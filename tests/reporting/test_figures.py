@@ -1,5 +1,7 @@
 """The figures show the numbers they are given, in the order and under the labels that the text promises."""
 
+import functools
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -308,6 +310,10 @@ DRAW = {
     ),
     "xlt_by_language": (figures.xlt_by_language, pd.DataFrame({"label": "a", "language": PARALLEL, "f1": 1.0})),
     "loss_curve": (figures.loss_curve, LOG),
+    "translation_retrieval": (
+        functools.partial(figures.translation_retrieval, chance=5.0),
+        pd.DataFrame({"de": [1.0]}),
+    ),
     "pair_counts": (figures.pair_counts, [("a", "en", "en")]),
 }
 
@@ -439,6 +445,23 @@ def test_top_k_is_a_line_per_question_language_and_nothing_is_cut_off():
     assert axes[0].get_ylim()[1] > 60
     with pytest.raises(DataError, match="unknown language 'EN'"):
         figures.top_k_by_language(table.assign(language="EN"))
+
+
+def test_translation_retrieval_is_a_line_per_language_over_the_layers():
+    table = pd.DataFrame({"zh": [10.0, 50.0, 90.0], "de": [30.0, 70.0, 100.0]}, index=range(3)).rename_axis("layer")
+    ax = figures.translation_retrieval(table, chance=12.5)
+    guess, *lines = ax.lines
+    assert set(guess.get_ydata()) == {12.5}
+    assert [(line.get_label(), list(line.get_xdata()), list(line.get_ydata())) for line in lines] == [
+        ("de", [0, 1, 2], [30.0, 70.0, 100.0]),  # in the order of languages
+        ("zh", [0, 1, 2], [10.0, 50.0, 90.0]),
+    ]
+    assert legend(ax) == ["guess", "de", "zh"]
+    assert ticks(ax.xaxis) == ["0", "1", "2"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("layer (0: word embeddings)", "translations found (%)")
+    assert ax.get_ylim()[1] > 100
+    with pytest.raises(ValueError, match=r"^table is empty; there is nothing to draw$"):
+        figures.translation_retrieval(table.iloc[:0], chance=12.5)
 
 
 def test_start_distribution_shows_truth_window_and_ranks():

@@ -86,6 +86,28 @@ def cutting(tokenizer, texts_by_language):
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("language")
 
 
+def in_words(pretrained, model, right, *, chance):
+    """What an encoder is and how much it knows of translations, two sentences.
+
+    Args:
+        pretrained: `params.encoder.pretrained`.
+        model: the encoder.
+        right: as `translation_retrieval` gives it.
+        chance: what a guess finds, percent.
+    """
+    means = right.mean(axis=1)
+    best = means.idxmax()
+    found = f"{means[best]:.0f}% of the translations at layer {best}, where it finds most; a guess finds {chance:.1f}%"
+    size = f"{model.config.num_hidden_layers} layers, {model.get_input_embeddings().num_embeddings:,} pieces"
+    if pretrained == "tiny":
+        return (
+            f"This is the tiny encoder of the smoke size ({size}), whose weights are random: it knows nothing. It "
+            f"finds {found}, and what is more than that shares pieces such as names with its translation, or is luck."
+        )
+    name = "the packaged encoder" if pretrained == "packaged" else pretrained
+    return f"This is {name} ({size}), before it has seen an answer. It finds {found}."
+
+
 def trimming(model):
     """What is left of the packaged encoder: DataFrame, rows layers, pieces and weights, columns whole and trimmed."""
     encoder = model.base_model

@@ -567,6 +567,33 @@ def top_k_by_language(table, *, ax=None):
 
 
 @_styled
+def translation_retrieval(table, *, chance, ax=None):
+    """How often an encoder finds a question's translation, by layer, one line per language.
+
+    Args:
+        table: as `reading.encoder_probe.translation_retrieval` gives it: percent, index layer, a column per language.
+        chance: what a guess finds, percent.
+
+    Raises:
+        ValueError: no layer or no language.
+    """
+    if table.empty:
+        raise ValueError("table is empty; there is nothing to draw")
+    ax = _axes(ax, 5.5, 3.2)
+    _draw_levels(ax.axhline, {"guess": chance})
+    for language, colour, marker in _looks(in_order(table.columns)):
+        ax.plot(
+            table.index, table[language], color=colour, marker=marker, markersize=4.5, linewidth=1.2, label=language
+        )
+    ax.set_xticks(table.index)
+    ax.set(xlabel="layer (0: word embeddings)", ylabel="translations found (%)", ylim=(0, 104))
+    ax.grid(axis="y", color="0.9", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+    return ax
+
+
+@_styled
 def start_distribution(table, *, ax=None, around=20):
     """A teacher's start probabilities by position on one example, and the window in which it counts as right.
 
