@@ -124,13 +124,13 @@ def without_dropout(folder):
 
 # point -> (owner, name) of the function before whose n-th call the process is killed
 POINTS = {
-    "inside a step (student's forward pass)": (distillation, "span_logits"),
+    "inside a step (student's forward pass)": (trainer, "span_logits"),
     "inside a step (backward pass)": (torch.Tensor, "backward"),
     "inside a step (optimiser)": (torch.optim.AdamW, "step"),
     "teacher scoring (its pass over the data)": (teacher_logits, "compute"),
     "teacher scoring (coefficient)": (coefficients, "_right_by_rank"),
     "generation boundary": (trainer.DistillationTrainer, "_end_generation"),
-    "generation boundary (teacher copied)": (distillation, "weights_hash"),
+    "generation boundary (teacher copied)": (trainer, "weights_hash"),
     "writing a checkpoint (weights)": (Trainer, "_save_optimizer_and_scheduler"),
     "writing a checkpoint (optimiser)": (Trainer, "_save_rng_state"),
     "writing a checkpoint (teacher)": (checkpoints, "save_model"),
@@ -200,7 +200,12 @@ def moments(count, seed):
     rng = random.Random(seed)
     points = list(POINTS)
     chosen = points + [rng.choice(points) for _ in range(max(0, count - len(points)))]
-    few = {"generation boundary": 3, "teacher scoring (its pass over the data)": 3, "writing the result": 1}
+    few = {
+        "generation boundary": 3,
+        "generation boundary (teacher copied)": 3,
+        "teacher scoring (its pass over the data)": 3,
+        "writing the result": 1,
+    }
     return [(point, rng.randint(1, few.get(point, 8))) for point in chosen[:count]]
 
 

@@ -66,6 +66,21 @@ def test_killed_and_started_again(calm, tmp_path, moment):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["result", "trainer"]
 
 
+def test_every_moment_of_the_survey_is_one_that_a_training_comes_to(tmp_path, monkeypatch):
+    came = []
+    for point, (owner, name) in faults.POINTS.items():
+        original = getattr(owner, name)
+
+        def noting(*arguments, original=original, point=point, **options):
+            came.append(point)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, noting)
+    faults.distil(tmp_path)
+    counts = {point: came.count(point) for point in faults.POINTS}
+    assert all(counts[point] >= n for point, n in faults.moments(100, seed=1)), counts
+
+
 def test_killed_twice(calm, tmp_path):
     for moment in (("inside a step (optimiser)", 3), ("inside a step (optimiser)", 5)):
         assert faults.in_process(faults.distil, tmp_path, moment) == signal.SIGKILL
