@@ -12,7 +12,6 @@ import torch
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from ..errors import DataError
-from ..features import encode_pairs
 from ..running.files import read_whole
 from . import cpu_linear, cpu_memory
 
@@ -104,7 +103,7 @@ def _refuse_other_tokenizer(source, model, tokenizer):
             f"{source}: the tokenizer has no vocabulary beside its {len(tokenizer)} special pieces; save the tokenizer "
             "of the model into the folder"
         )
-    first, *others = _small_window(source, tokenizer).input_ids[0].tolist()
+    first, *others = tokenizer("a", "a")["input_ids"] or [None]
     if tokenizer.cls_token_id != first and tokenizer.cls_token_id in others:
         raise DataError(
             f"{source}: the tokenizer puts {tokenizer.cls_token} behind the texts ({model.config.model_type}), but "
@@ -115,23 +114,15 @@ def _refuse_other_tokenizer(source, model, tokenizer):
 
 def _refuse_other_reading(source, model, tokenizer):
     """Let the model read a small window: the surest way to know that it can."""
-    windows = _small_window(source, tokenizer)
-    inputs = {name: getattr(windows, name) for name in ("input_ids", "attention_mask", "token_type_ids")}
+    inputs = tokenizer("a", "a", return_tensors="pt", return_token_type_ids=True, return_attention_mask=True)
     kind = model.config.model_type
     try:
         with torch.no_grad():
             shapes = {logits.shape for logits in span_logits(model, inputs)}
     except Exception as error:  # each type of model has its own
         raise DataError(f"{source}: a {kind} model that cannot be used as a reader: {_first_line(error)}") from error
-    if shapes != {windows.input_ids.shape}:
+    if shapes != {inputs["input_ids"].shape}:
         raise DataError(f"{source}: a {kind} model that gives no start and end logit of each token")
-
-
-def _small_window(source, tokenizer):
-    try:
-        return encode_pairs(tokenizer, ["a"], ["a"])
-    except ValueError as error:
-        raise DataError(f"{source}: {error}") from None
 
 
 def _first_line(error):
