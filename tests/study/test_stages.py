@@ -154,6 +154,8 @@ def test_a_student_is_trained_on_its_sample(tmp_path, monkeypatch):
         "generations": 3,
         "seed": 2,
         "inputs": [tmp_path / "runs/sampled/seed-2.csv"],
+        "ids": list(table["id"].drop_duplicates()),
+        "options": {},
     }
     with pytest.raises(DataError, match=r"^unknown method 'kd': expected one of ce, skd, skd-map$"):
         stages.train_student(params, "kd", 2)
@@ -219,7 +221,7 @@ def test_stages_leave_their_results_and_nothing_else(study):
         return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
     assert below(study.results_folder) == {
-        *("data/summary.csv", "data/leakage.csv", "data/kinds.csv", "scores/skd-seed-1.csv"),
+        *("data/articles.csv", "data/kinds.csv", "data/leakage.csv", "data/summary.csv", "scores/skd-seed-1.csv"),
         *("logs/reader.csv", "logs/skd-seed-1.csv", "records/encoder.json", "records/reader.json"),
         *("records/skd-seed-1.json", "records/scores-skd-seed-1.json"),
     }

@@ -21,6 +21,7 @@ from xqa_lib.study.params import load_params
 from xqa_lib.training import compute, models
 
 PARAMS = load_params("embedded/smoke")
+PARAMS = replace(PARAMS, sampling=replace(PARAMS.sampling, parallel_ids=0))  # of the study: all
 PARAMS = replace(PARAMS, features=replace(PARAMS.features, max_length=64))  # as long as the tiny model's
 MAP = replace(PARAMS.methods["skd-map"], ntl=2)
 IDS = [f"id{number}" for number in range(20)]
@@ -264,6 +265,7 @@ SWEEPS = replace(
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     params = replace(TINY, trained=["ce"], sweeps=SWEEPS, data=replace(TINY.data, evaluation_questions=2))
+    params = replace(params, sampling=replace(params.sampling, parallel_ids=0))  # as the end of the curve
     params = in_folder(params, tmp_path_factory.mktemp("sweeps"))
     roles.prepare(params)
     stages.make_encoder(params)
