@@ -25,6 +25,7 @@ NEUTRAL = {
     "xqa_lib.study.layout": "where results lie: to move one is to change dvc.yaml, as a test sees to",
     "xqa_lib.study.on_demand": "looks whether results are there; what it makes, at smoke size, is not DVC's",
     "xqa_lib.data.factbook.review": "shows the corpus to people",
+    "xqa_lib.training.cpu_memory": "who keeps memory that is free",
 }
 REPORT = ("report", "xqa_lib.reporting")  # the stage whose results are pictures and words, and their room
 

@@ -1,46 +1,93 @@
-"""Repeated measurements, and how they are shown.
-
-Seconds are processor time of this process, on one thread: other work on a shared machine disturbs them much less than
-it does the clock's.
-"""
+"""Repeated measurements, and how they are shown."""
 
 import gc
-import io
 import statistics
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from xqa_lib.training import cpu_linear
+
+
+class Work(NamedTuple):
+    """What is measured: each way does the same."""
+
+    name: str
+    size: str  # in words
+    ways: dict  # "recipe", "library" or a variant of the latter -> function without arguments
+    tflop: float | None = None  # of each way, of real tokens; None where no model is at work
+
+
+class Machine(NamedTuple):
+    """How time is measured, and what the machine could do: seconds now; FLOP/s of a product of matrices."""
+
+    clock: object
+    rate: object
+
+
+def cpu_rate(best_of=10):
+    """FLOP per processor second of a float32 product of 4096 × 384 and 384 × 1536, the fastest of some.
+
+    With oneDNN where PyTorch has it, which is the fastest on all processors so far (see `cpu_linear`).
+    """
+    x, weight = torch.randn(4096, 384), torch.randn(1536, 384)
+    product = cpu_linear._product if cpu_linear.available() else torch.nn.functional.linear
+    seconds = []
+    for _ in range(best_of + 1):  # the first warms up
+        started = time.process_time()
+        product(x, weight)
+        seconds.append(time.process_time() - started)
+    return 2 * 4096 * 384 * 1536 / min(seconds[1:])
+
+
+CPU = Machine(time.process_time, cpu_rate)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """`seconds`: one number for each repetition of one way to do a work of `size` (in `unit`)."""
+    """One way to do a work; `seconds` and `rates` (FLOP/s, just before) hold one number for each repetition."""
 
     work: str
-    way: str  # "recipe", "library" or a variant of the latter
-    size: int
-    unit: str
+    way: str
+    size: str
     seconds: tuple
+    rates: tuple
+    tflop: float | None = None
 
     @property
     def median(self):
         return statistics.median(self.seconds)
 
+    @property
+    def utilisation(self):
+        """Share of what the machine's products could have done in the time; None where no model is at work."""
+        if self.tflop is None:
+            return None
+        shares = [self.tflop * 1e12 / s / rate for s, rate in zip(self.seconds, self.rates, strict=True)]
+        return statistics.median(shares)
 
-def repeated(ways, repeats):
-    """{way: processor seconds of each repetition}; the ways take turns, so that all see the same machine.
+
+def measured(work, repeats, machine):
+    """A `Measurement` of each way; they take turns, so that all see the same machine.
 
     Args:
-        ways: {way: function without arguments}.
+        work: `Work`.
         repeats: of each.
+        machine: `Machine`.
     """
-    seconds = {way: [] for way in ways}
+    seconds, rates = ({way: [] for way in work.ways} for _ in range(2))
     for _ in range(repeats):
-        for way, function in ways.items():
+        for way, function in work.ways.items():
             gc.collect()
-            started = time.process_time()
+            rates[way].append(machine.rate())
+            started = machine.clock()
             function()
-            seconds[way].append(time.process_time() - started)
-    return {way: tuple(values) for way, values in seconds.items()}
+            seconds[way].append(machine.clock() - started)
+    return [
+        Measurement(work.name, way, work.size, tuple(seconds[way]), tuple(rates[way]), work.tflop) for way in work.ways
+    ]
 
 
 def ratios(measurements):
@@ -53,57 +100,18 @@ def ratios(measurements):
 
 
 def markdown_table(measurements, goals):
-    """The table as Markdown. `goals`: (work, way) -> ratio aimed at."""
-    lines = ["| work | size | way | median s | min-max s | ratio | goal |", "|---" * 7 + "|"]
+    """The table as Markdown. `goals`: (work, way) -> (ratio, utilisation) aimed at, None for either."""
+    lines = ["| work | size | way | median s | min-max s | ratio | goal | utilisation | goal |", "|---" * 9 + "|"]
     for m, ratio in ratios(measurements):
-        goal = goals.get((m.work, m.way))
-        times = "" if ratio is None else f"{ratio:.1f}×"
-        verdict = "" if ratio is None or goal is None else f"{goal:g}×: {'met' if ratio >= goal else 'missed'}"
+        aims = goals.get((m.work, m.way), (None, None))
         spread = f"{min(m.seconds):.3f}-{max(m.seconds):.3f}"
-        lines.append(f"| {m.work} | {m.size:,} {m.unit} | {m.way} | {m.median:.3f} | {spread} | {times} | {verdict} |")
+        cells = [m.work, m.size, m.way, f"{m.median:.3f}", spread]
+        for value, aim, form in ((ratio, aims[0], "{:.1f}×"), (m.utilisation, aims[1], "{:.2f}")):
+            cells.append("" if value is None else form.format(value))
+            verdict = "" if value is None or aim is None else "met" if value >= aim else "missed"
+            cells.append(verdict and f"{form.format(aim)}: {verdict}")
+        lines.append("| " + " | ".join(cells) + " |")
+    rates = sorted(rate for m in measurements for rate in m.rates)
+    lines += ["", f"Products of matrices: {statistics.median(rates) / 1e9:,.0f} GFLOP/s in the middle,"]
+    lines[-1] += f" {rates[0] / 1e9:,.0f} to {rates[-1] / 1e9:,.0f}."
     return "\n".join(lines) + "\n"
-
-
-def csv_table(measurements):
-    """One line a repetition: work, way, size, unit, repetition, seconds."""
-    out = io.StringIO()
-    out.write("work,way,size,unit,repetition,seconds\n")
-    for m in measurements:
-        for number, seconds in enumerate(m.seconds):
-            out.write(f"{m.work},{m.way},{m.size},{m.unit},{number},{seconds!r}\n")
-    return out.getvalue()
-
-
-def exponent(measurements):
-    """How cost grows with size: the slope of log(median) over log(size), least squares; 1 is linear."""
-    import numpy as np
-
-    sizes = np.log([m.size for m in measurements])
-    return float(np.polyfit(sizes, np.log([m.median for m in measurements]), 1)[0])
-
-
-def plot(measurements, path):
-    """Draw cost against size, a panel for each work, medians with the range of the repetitions."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    works = list(dict.fromkeys(m.work for m in measurements))
-    figure, axes = plt.subplots(1, len(works), figsize=(4 * len(works), 3.6), squeeze=False)
-    for ax, work in zip(axes[0], works, strict=True):
-        here = [m for m in measurements if m.work == work]
-        for way in dict.fromkeys(m.way for m in here):
-            line = sorted((m for m in here if m.way == way), key=lambda m: m.size)
-            middle = [m.median for m in line]
-            spread = [
-                [m.median - min(m.seconds) for m in line],
-                [max(m.seconds) - m.median for m in line],
-            ]
-            ax.errorbar([m.size for m in line], middle, yerr=spread, marker="o", capsize=3, label=way)
-        ax.set(title=work, xlabel=here[0].unit, xscale="log", yscale="log")
-        ax.legend(frameon=False)
-    axes[0][0].set_ylabel("processor seconds")
-    figure.tight_layout()
-    figure.savefig(path)
-    plt.close(figure)

@@ -1,8 +1,9 @@
 """The usual recipe, plainly: what every work of the library is compared with.
 
 As classic SQuAD scripts and the paper's released code do it: each pair is tokenised anew and padded to 384 tokens; the
-examples come shuffled, 6 to a batch and 4 batches to an optimiser step, in float32 with attention written out; the
-teacher reads every batch again; evaluation reads batches of 8; the n best answers are searched in plain Python.
+examples come shuffled, 6 to a batch and 4 batches to an optimiser step, in float32 with attention written out; all
+weights are trained, the word embeddings of the whole vocabulary, too; the teacher reads every batch again; evaluation
+reads batches of 8; the n best answers are searched in plain Python.
 Losses, windows and answers are those of the library (tests/test_benchmarks.py).
 """
 
@@ -133,7 +134,7 @@ def _best_places(logits, offsets):
     return [index for index, _ in ranked if offsets[index] is not None][:20]
 
 
-def evaluate(model, tokenizer, questions, contexts):
+def evaluate(model, tokenizer, questions, contexts, *, device="cpu"):
     """The best answer's text of each example, "" for none."""
     windows = features(tokenizer, questions, contexts)
     starts, ends = [], []
@@ -141,7 +142,7 @@ def evaluate(model, tokenizer, questions, contexts):
         for first in range(0, len(windows), 8):
             part = windows[first : first + 8]
             batch = {
-                name: torch.tensor([window[name] for window in part])
+                name: torch.tensor([window[name] for window in part], device=device)
                 for name in ("input_ids", "attention_mask", "token_type_ids")
             }
             start, end = span_logits(model, batch)

@@ -1,32 +1,36 @@
 """The benchmarks' recipe and the library give the same windows, answers and losses. Nothing looks at time."""
 
+import copy
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import gpu, measure, order, works
-from benchmarks.measure import Measurement
-from xqa_lib.study.params import ROOT
-from xqa_lib.training import batching
+from benchmarks import gpu, measure, works
+from benchmarks.__main__ import main
+from benchmarks.measure import Measurement, Work
+from benchmarks.works import Bench
+from xqa_lib.running.files import ROOT
+from xqa_lib.training import batching, numerics
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XQA_DATA_DIR", str(tmp_path_factory.mktemp("no-data")))
-        source, examples = works.pairs(2)
-    assert source == "factbook"
+def bench():
+    examples = works.pairs(2, "factbook")
     assert len(examples) == 98
     # contexts of several windows, too
-    long = [works.replace(example, context=" ".join([example.context] * 15)) for example in examples[::10]]
-    return works.Bench([*long, *examples[::9]], layers=1, hidden=32)
+    long = [replace(example, context=" ".join([example.context] * 15)) for example in examples[::10]]
+    examples = [*long, *examples[::9]]
+    # weights such that positions differ
+    reader = works.random_reader(examples, hidden=32, layers=1, heads=1, initializer_range=0.1)
+    return works.Bench(examples, *reader, rows=9000)
 
 
 def test_windows(bench):
-    ways = works.features(bench, len(bench.examples))
+    ways = works.features(bench, len(bench.examples)).ways
     plain, fast = ways["recipe"](), ways["library"]()
     assert len(plain) == len(fast) > len(bench.examples)
     length = fast.input_ids.shape[1]
@@ -40,8 +44,8 @@ def test_windows(bench):
 
 
 def test_answers_of_given_logits(bench):
-    windows = works.features(bench, len(bench.examples))["library"]()
-    ways = works.decoding_work(bench, 2 * len(windows) + 3)  # all of them twice, and some
+    windows = bench.windows(len(bench.examples))
+    ways = works.decoding(bench, 2 * len(windows) + 3).ways  # all of them twice, and some
     plain, fast = ways["recipe"](), ways["library"]()
     assert len(plain) == len(fast) > 2 * len(bench.examples)
     assert [[tuple(a[:4]) for a in found] for found in fast] == [[c[:4] for c in found] for found in plain]
@@ -54,17 +58,13 @@ def test_answers_of_given_logits(bench):
 
 
 def test_answers_from_text_to_text(bench):
-    ways = works.evaluation_work(bench, len(bench.examples))
+    ways = works.reading(bench, len(bench.examples)).ways
     assert ways["recipe"]() == ways["library"]()
     assert len(set(ways["library"]())) > 3
-    rounded = ways["library, bfloat16"]()
-    same = sum(one == other for one, other in zip(ways["library"](), rounded, strict=True))
-    assert 1 < same <= len(rounded)
-    assert works.rounding_words(bench, len(rounded)).startswith(f"bfloat16 rounds: {same} of {len(rounded)} answers ")
 
 
-def test_losses_of_an_epoch(bench, tmp_path, monkeypatch):
-    """With its examples in the library's order, for the usual recipe shuffles otherwise."""
+def test_losses_of_an_epoch(bench, monkeypatch):
+    """With its examples in the library's order, for the usual recipe shuffles otherwise, and frozen embeddings."""
     orders = []
     original = batching.ShuffledLengthGroups.__iter__
 
@@ -73,33 +73,55 @@ def test_losses_of_an_epoch(bench, tmp_path, monkeypatch):
         return iter(orders[-1])
 
     monkeypatch.setattr(batching.ShuffledLengthGroups, "__iter__", spy)
-    ways = works.distillation_work(bench, len(bench.examples), tmp_path)
+    ways = works.distillation(bench, len(bench.examples)).ways
     fast = ways["library"]()
     monkeypatch.setattr(works.np.random, "default_rng", lambda seed: Order(orders[0]))
+    embeddings = bench.plain.get_input_embeddings().weight
+    embeddings.requires_grad_(False)
     plain = ways["recipe"]()
+    embeddings.requires_grad_(True)
     assert len(plain) == len(fast) > 1
     assert plain == pytest.approx(fast, rel=1e-4)
 
 
-def test_both_orders_train_on_the_same_examples():
-    found = order.measure([1, 2], trained={"short": 40, "whole": 3}, evaluated=2)
-    (plain, plain_padding), (grouped, padding) = found["plain shuffle"], found["length groups"]
-    assert len(plain) == len(grouped) == 2
-    assert all(0 <= f1 <= 100 for f1 in plain + grouped)
-    assert 0 < padding < plain_padding < 1
+def test_operations_are_counted_by_real_tokens(bench):
+    tokens = int(bench.windows(3).attention_mask.sum())
+    # a layer of 32: four square matrices, two of 32 x 128, their biases, two LayerNorms; the answer layer
+    weights = 4 * 32**2 + 2 * 32 * 128 + 5 * 32 + 128 + 4 * 32 + 2 * 32 + 2
+    for work, kind in ((works.reading, 2), (works.training, 6), (works.distillation, 8)):
+        assert work(bench, 3).tflop == pytest.approx(kind * weights * tokens / 1e12)
 
 
-def test_the_interval_of_the_orders_by_hand():
-    words = order.words({"plain shuffle": ([10.0, 20.0], 0.5), "length groups": ([11.0, 23.0], 0.1)})
-    # differences 1 and 3: mean 2, standard error 1, t of one degree of freedom 12.706
-    assert "difference +2.0, 95% interval of the paired seeds [-10.7, +14.7]" in words
-    assert "Padding is 50% of the tokens of plainly shuffled batches and 10% of the grouped ones." in words
+@pytest.mark.parametrize("native", [True, False])
+def test_bfloat16_is_measured_where_it_is_native(bench, native, monkeypatch):
+    monkeypatch.setattr(numerics, "native_bfloat16", lambda: native)
+    asked = []
+    monkeypatch.setattr(
+        works, "train_reader", lambda *args, bf16, **kwargs: (asked.append(bf16) or [{"loss": 1.0}], [])
+    )
+    for function in works.training(bench, 2).ways.values():
+        function()
+    assert asked == ([False, True] if native else [False])
 
 
-def test_padding_by_hand():
-    lengths = np.array([4, 1, 4, 1])
-    assert order.padding_share(lengths, 2, 2) == 0
-    assert order.padding_share(lengths, 4, 1) == pytest.approx(6 / 16)
+def test_the_packaged_reader_is_of_its_shape_without_the_file(monkeypatch):
+    def absent():
+        raise works.DataError("absent")
+
+    monkeypatch.setattr(works.packaged_encoder, "encoder_file", absent)
+    model, tokenizer = works.packaged_reader(works.pairs(1, "factbook"))
+    config = model.config
+    assert (config.hidden_size, config.num_hidden_layers, config.intermediate_size) == (384, 12, 1536)
+    assert works.compute.layer_weights(model) == pytest.approx(21.3e6, rel=0.01)
+    assert len(tokenizer) == config.vocab_size
+
+
+def test_absent_mlqa_is_left_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XQA_DATA_DIR", str(tmp_path / "none"))
+    assert main(["--data", "mlqa", "--output", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith(f"mlqa is left out: {tmp_path / 'none'} lacks MLQA's development set; set XQA_DATA_DIR to ")
+    assert not (tmp_path / "out").exists()
 
 
 class Order:
@@ -114,59 +136,61 @@ class Order:
 # ---- what is made of the measurements --------------------------------------------------------------------------------
 
 MEASURED = [
-    Measurement("w", "recipe", 10, "pairs", (3.0, 1.0, 2.0)),
-    Measurement("w", "library", 10, "pairs", (0.4, 0.5, 0.9)),
-    Measurement("w", "recipe", 20, "pairs", (8.0,)),
-    Measurement("w", "library", 20, "pairs", (1.0,)),
-    Measurement("v", "library", 20, "pairs", (1.0,)),
+    Measurement("w", "recipe", "10 pairs", (3.0, 1.0, 2.0), (1e9,) * 3),
+    Measurement("w", "library", "10 pairs", (0.4, 0.5, 0.9), (1e9, 2e9, 3e9), tflop=0.0005),
+    Measurement("v", "library", "20 pairs", (1.0,), (1e9,)),
 ]
 
 
-def test_ratios_are_of_medians_at_the_same_size():
-    assert [ratio for _, ratio in measure.ratios(MEASURED)] == [None, 4.0, None, 8.0, None]
+def test_ratios_are_of_medians():
+    assert [ratio for _, ratio in measure.ratios(MEASURED)] == [None, 4.0, None]
 
 
-def test_table_and_csv():
-    lines = measure.markdown_table(MEASURED, {("w", "library"): 5}).splitlines()
-    assert lines[3] == "| w | 10 pairs | library | 0.500 | 0.400-0.900 | 4.0× | 5×: missed |"
-    assert lines[5] == "| w | 20 pairs | library | 1.000 | 1.000-1.000 | 8.0× | 5×: met |"
-    assert measure.csv_table(MEASURED[:1]).splitlines() == [
-        "work,way,size,unit,repetition,seconds",
-        "w,recipe,10,pairs,0,3.0",
-        "w,recipe,10,pairs,1,1.0",
-        "w,recipe,10,pairs,2,2.0",
-    ]
+def test_utilisation_is_of_the_rate_of_the_same_moment():
+    # 0.5 GFLOP in 0.4, 0.5 and 0.9 s on a machine that does 1, 2 and 3 GFLOP/s: 1.25, 0.5 and 0.19
+    assert MEASURED[1].utilisation == pytest.approx(0.5)
+    assert MEASURED[0].utilisation is None
 
 
-def test_growth():
-    def of(size, seconds):
-        return Measurement("w", "library", size, "pairs", (seconds,))
-
-    assert measure.exponent([of(1, 3.0), of(2, 6.0), of(4, 12.0)]) == pytest.approx(1)
-    assert measure.exponent([of(1, 3.0), of(2, 12.0), of(4, 48.0)]) == pytest.approx(2)
+def test_table():
+    lines = measure.markdown_table(MEASURED, {("w", "library"): (5, 0.4)}).splitlines()
+    assert lines[2] == "| w | 10 pairs | recipe | 2.000 | 1.000-3.000 |  |  |  |  |"
+    assert lines[3] == "| w | 10 pairs | library | 0.500 | 0.400-0.900 | 4.0× | 5.0×: missed | 0.50 | 0.40: met |"
+    assert lines[4] == "| v | 20 pairs | library | 1.000 | 1.000-1.000 |  |  |  |  |"
+    assert lines[6] == "Products of matrices: 1 GFLOP/s in the middle, 1 to 3."
 
 
 def test_ways_take_turns():
     called = []
-    seconds = measure.repeated({"a": lambda: called.append("a"), "b": lambda: called.append("b")}, 3)
-    assert called == ["a", "b"] * 3
-    assert {way: len(values) for way, values in seconds.items()} == {"a": 3, "b": 3}
+    work = Work("w", "2 things", {"a": lambda: called.append("a"), "b": lambda: called.append("b")}, 1.0)
+    times = iter(range(100))
+    machine = measure.Machine(lambda: next(times), lambda: called.append("rate") or 5.0)
+    found = measure.measured(work, 3, machine)
+    assert called == ["rate", "a", "rate", "b"] * 3
+    assert [(m.way, m.seconds, m.rates) for m in found] == [(way, (1,) * 3, (5.0,) * 3) for way in "ab"]
 
 
-def test_flops_of_a_model_counted_by_hand():
-    config = gpu.BertConfig(hidden_size=2, num_hidden_layers=3, intermediate_size=5, num_attention_heads=1)
-    # weights: 3 * (4 * 4 + 2 * 2 * 5) = 108; forward over lengths 1 and 2: 2 * 108 * 3 + 4 * 3 * 2 * 5 = 768
-    assert gpu.training_flops(config, 3, 5, teacher=False) == 3 * 768
-    assert gpu.training_flops(config, 3, 5, teacher=True) == 4 * 768
-
-
-def test_the_gpu_part_counts_the_weights_of_multilingual_bert():
-    config = gpu.mbert_config("sdpa")
-    assert config.vocab_size == 119547
-    with torch.device("meta"):
-        layers = gpu.BertForQuestionAnswering(config).bert.encoder
-    matrices = sum(parameter.numel() for parameter in layers.parameters() if parameter.dim() == 2)
-    assert gpu.training_flops(config, 1, 0, teacher=False) == 6 * matrices
+def test_the_gpu_part_measures_both_shapes(bench, monkeypatch):
+    """As far as it goes without a GPU: everything but the clock and the rate."""
+    for name in ("reset_peak_memory_stats", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3 * 2**29)
+    monkeypatch.setattr(gpu, "require_gpu", lambda: None)
+    monkeypatch.setattr(gpu, "clock", measure.CPU.clock)
+    monkeypatch.setattr(gpu, "gpu_rate", lambda: 1e9)
+    monkeypatch.setattr(works.numerics, "native_bfloat16", lambda: True)
+    monkeypatch.setattr(works, "Bench", lambda *parts, device: Bench(*parts, rows=9000, device="cpu"))
+    for name in ("packaged_reader", "mbert_reader"):
+        monkeypatch.setattr(works, name, lambda examples: (copy.deepcopy(bench.model), bench.tokenizer))
+    lines = gpu.table(bench.examples, 1).splitlines()
+    assert [line for line in lines if line.startswith("## ")] == ["## packaged encoder", "## mBERT"]
+    ways = [tuple(line.split(" | ")[i] for i in (0, 2)) for line in lines if " examples, " in line]
+    assert ways == 2 * [
+        *(("| reading", way) for way in ("recipe", "library", "library, bfloat16")),
+        *(("| training", way) for way in ("library", "library, bfloat16")),
+        *(("| distillation", way) for way in ("recipe", "library", "library, bfloat16")),
+    ]
+    assert lines.count("Memory at most: 1.5 GiB.") == 2
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
@@ -175,6 +199,6 @@ def test_the_gpu_part_refuses_without_a_gpu(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "error: expected a CUDA GPU for the mBERT shape, found none; run it where PyTorch sees one, or leave --gpu out"
+        "error: expected a CUDA GPU to measure on, found none; run it where PyTorch sees one, or leave --gpu out"
     )
     assert list(tmp_path.iterdir()) == []
