@@ -101,9 +101,9 @@ def _factbook(params):
         evaluation[name] = {
             pair: some(factbook.cross_lingual(examples, *pair), data.questions_of(name), data.seed) for pair in pairs
         }
-        asked = {(e.id, context) for (_, context), found in evaluation[name].items() for e in found}
+        scored = {(e.id, context) for (_, context), found in evaluation[name].items() for e in found}
         for part in corpus.values():
-            stated += [(name, *row) for row in factbook.stated_answers(part) if row[:2] in asked]
+            stated += [(name, *row) for row in factbook.stated_answers(part) if row[:2] in scored]
     return reader, parallel, evaluation, stated
 
 
