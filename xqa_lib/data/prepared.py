@@ -19,6 +19,8 @@ def _same(languages):
 # set -> (corpus or factbook split, (question, context) language pairs)
 EVALUATION_SETS = {
     "factbook-dev": ("development", _pairs(PARALLEL)),
+    # for the gate: English alone, and enough of it
+    "factbook-dev-en": ("development", _same(("en",))),
     "factbook-test": ("test", _pairs(PARALLEL)),
     "factbook-zero-shot": ("zero_shot", _same(ZERO_SHOT_XQUAD + ZERO_SHOT_TYDIQA)),
     "mlqa-dev": ("mlqa-dev", _pairs(PARALLEL)),
