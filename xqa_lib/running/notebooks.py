@@ -201,11 +201,13 @@ def _guess(text):
 
 
 def _page(notebook):
-    """The executed notebook without what differs from run to run: the error stream, and papermill's times and paths."""
+    """The executed notebook without what differs from run to run: the error stream, papermill's times, paths and ids."""
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell["id"] = "injected-parameters"
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
     return notebook
