@@ -485,7 +485,8 @@ def _commented(values, schema, sections, indent=""):
 def _range(field):
     """The values that a JSON schema allows, in words, such as ">= 1", "[0, 1) or null", "each one of a, b"."""
     if "anyOf" in field:
-        return " or ".join(filter(None, map(_range, field["anyOf"])))
+        first, *others = map(_range, field["anyOf"])
+        return " or ".join([first, *others]) if first else ""
     if "items" in field:
         each = _range(field["items"])
         return ", ".join(filter(None, ["at least one" if field.get("minItems") else "", each and f"each {each}"]))
