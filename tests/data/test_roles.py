@@ -298,7 +298,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space left"):
         roles.prepare(replace(params, data=replace(params.data, seed=99)))
     assert files_below(params.data_folder) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "results"}
 
 
 # -------------------------------------------------------------------------------------------- samples of examples
