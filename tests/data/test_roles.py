@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from xqa_lib.data.leakage import normalised_context
 from xqa_lib.data.squad_format import Example, GoldAnswer, read_squad
 from xqa_lib.errors import DataError
 from xqa_lib.languages import LANGUAGES, PARALLEL, ZERO_SHOT_TYDIQA, ZERO_SHOT_XQUAD
+from xqa_lib.study import samples
 from xqa_lib.study.params import load_params
 
 
@@ -23,6 +25,9 @@ def changed(params, **sections):
 
 def study(folder, source="embedded/smoke", **data):
     params = load_params(source)
+    if "evaluation_sets" in data:  # and nothing that names the profile's own sets
+        params = replace(params, tests=None, gate=replace(params.gate, set=None))
+        data = {"zero_shot_sets": [], "questions_of_set": None} | data
     return changed(params, paths={"data": str(folder / "data"), "results": str(folder / "results")}, data=data)
 
 
@@ -64,7 +69,9 @@ def test_the_files_of_the_generated_data(generated):
             for question, context in of_set
         ),
     }
-    assert set(files_below(params.results_folder)) == {"data/summary.csv", "data/leakage.csv", "data/kinds.csv"}
+    assert set(files_below(params.results_folder)) == {
+        f"data/{name}.csv" for name in ("summary", "leakage", "articles", "kinds")
+    }
     found = sorted(path.name for path in params.data_folder.parent.iterdir())
     assert found == ["data", "results"]  # nothing half-made beside it
 
@@ -291,7 +298,7 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space left"):
         roles.prepare(replace(params, data=replace(params.data, seed=99)))
     assert files_below(params.data_folder) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "results"}
 
 
 # -------------------------------------------------------------------------------------------- samples of examples
@@ -453,8 +460,9 @@ def test_every_pair_keeps_enough_questions_in_each_half_of_mlqa(real_data_dir):
             "embedded/smoke",
             {"evaluation_sets": ["factbook-dev", "factbok-test"]},
             "unknown evaluation set 'factbok-test': expected one of factbook-dev, factbook-test, factbook-zero-shot, "
-            "mlqa-dev, mlqa-dev-choosing, mlqa-dev-reporting, mlqa-test, xquad-zero-shot, xquad-trained-articles, "
-            "xquad-other-articles, xquad-gxlt-other-articles, xquad-en, tydiqa-dev, tydiqa-train-ko-sw",
+            "mlqa-dev, mlqa-dev-choosing, mlqa-dev-choosing-xlt, mlqa-dev-reporting, mlqa-test, xquad-zero-shot, "
+            "xquad-trained-articles, xquad-other-articles, xquad-gxlt-other-articles, xquad-xlt, tydiqa-dev, "
+            "tydiqa-train-ko-sw",
         ),
         (
             "embedded/smoke",
@@ -485,13 +493,14 @@ def test_the_metric_of_each_set():
         "factbook-zero-shot": "squad",
         "mlqa-dev": "mlqa",
         "mlqa-dev-choosing": "mlqa",
+        "mlqa-dev-choosing-xlt": "mlqa",
         "mlqa-dev-reporting": "mlqa",
         "mlqa-test": "mlqa",
         "xquad-zero-shot": "squad",
         "xquad-trained-articles": "squad",
         "xquad-other-articles": "squad",
         "xquad-gxlt-other-articles": "squad",
-        "xquad-en": "squad",
+        "xquad-xlt": "squad",
         "tydiqa-dev": "squad",
         "tydiqa-train-ko-sw": "squad",
     }
@@ -638,26 +647,43 @@ def test_roles_from_the_real_data(real_data_dir, tmp_path, monkeypatch):
     xquad = corpora.load("xquad", question_lang="en", context_lang="en")
     forbidden = {normalised_context(e.context) for e in xquad}
     reader = prepared.read_reader_training(params)
-    assert len({e.context for e in reader}) == 300
+    # the first 300 paragraphs of either set, but for those that MLQA's development set holds
+    assert 598 <= len({e.context for e in reader}) < 601
     assert forbidden.isdisjoint(normalised_context(e.context) for e in reader)
     assert {e.id for e in xquad}.isdisjoint(e.id for e in reader)
 
     parallel = prepared.read_parallel(params)
-    assert {language: len({e.context for e in examples}) for language, examples in parallel.items()} == (
-        dict.fromkeys(params.sampling.languages, 4)
-    )
+    assert {language: len(examples) for language, examples in parallel.items()} == dict.fromkeys(PARALLEL, 805)
     assert len({tuple(e.id for e in examples) for examples in parallel.values()}) == 1
+    assert len({e.title for e in parallel["zh"]}) == 32
 
     evaluation = table[table["role"] == "evaluation"]
     assert evaluation.groupby("set", sort=False).size().to_dict() == {
-        **{"mlqa-dev": 16, "xquad-gxlt-other-articles": 16, "xquad-en": 1}
+        **{"mlqa-dev-choosing": 49, "mlqa-dev-reporting": 49, "xquad-gxlt-other-articles": 49},
+        **{"xquad-zero-shot": 4, "tydiqa-train-ko-sw": 2, "mlqa-dev-choosing-xlt": 7},
     }
-    assert evaluation.groupby("set")["questions"].max().to_dict() == {
-        **{"mlqa-dev": 4, "xquad-gxlt-other-articles": 4, "xquad-en": 1190}
-    }
+    assert set(evaluation["questions"]) == {4}
     trained = {e.title for e in parallel["en"]}
     others = prepared.read_evaluation(params, "xquad-gxlt-other-articles")
     assert trained.isdisjoint(e.title for e in others)
+    chosen, reported = (prepared.read_articles(params, f"mlqa-dev-{half}") for half in ("choosing", "reporting"))
+    assert set(chosen.values()).isdisjoint(reported.values())
+    assert chosen == {e.id: e.title for e in prepared.read_evaluation(params, "mlqa-dev-choosing")}
+
+
+@pytest.mark.real_data
+def test_the_seeds_of_the_real_study_draw_ids_of_their_own(real_data_dir):
+    params = load_params("xquad")
+    xquad = corpora.load("xquad", question_lang="en", context_lang="en", data_dir=real_data_dir)
+    held_out = roles.held_out_articles(xquad, params.data.held_out_articles, params.data.seed)
+    pool = {"en": [e for e in xquad if e.title not in held_out]}
+    seeds = [*params.seeds, *params.sweeps.choice_seeds]
+    drawn = {seed: frozenset(samples.chosen_ids(pool, params.sampling.parallel_ids, seed)) for seed in seeds}
+    assert {len(ids) for ids in drawn.values()} == {30}
+    for one, other in itertools.combinations(drawn.values(), 2):
+        assert len(one & other) <= 6  # 1.1 are expected
+    titles = {e.id: e.title for e in xquad}
+    assert all(len({titles[i] for i in ids}) >= 12 for ids in drawn.values())  # of 32 articles
 
 
 def test_parameters_are_not_changed_by_preparing(generated):

@@ -15,6 +15,7 @@ import pytest
 from xqa_lib import significance
 from xqa_lib.data import prepared
 from xqa_lib.errors import DataError
+from xqa_lib.reading import evaluation
 from xqa_lib.reading.evaluation import KEY
 from xqa_lib.reporting import experiments_section, figures
 from xqa_lib.running.files import write_json, write_text
@@ -523,3 +524,34 @@ def test_the_command_compares_what_has_run(tmp_path, monkeypatch, capsys):
     assert command_line.main(["compare", "--output", str(tmp_path / "table.csv")]) == 0
     assert capsys.readouterr().out == ""
     assert len(pd.read_csv(tmp_path / "table.csv")) == len(experiments_section.comparison(params)[0])
+
+
+def test_what_chose_the_learning_rates(tmp_path):
+    params = study(tmp_path, choice_seeds=[7, 8], learning_rates=[0.1, 0.2])
+    choice = experiments.study_of(params, experiments.CHOICE)
+
+    def f1_of(setting, seed, n, q, c):
+        """CE is best at 0.2 over all pairs, and at 0.1 across languages; the other method the other way round."""
+        if setting is None:
+            return 0.0
+        high = (setting.learning_rate == 0.2) == (setting.method.coefficient is None)
+        same = 0.9 if high else 0.1
+        return (same if q == c else 0.4 - 0.2 * high) + (0.02 if seed == 8 else 0.0)
+
+    write_results(choice, f1_of)
+    table = experiments_section.choice_table(params)
+    assert table[["experiment", "series", "value", "best"]].values.tolist() == [
+        ["learning-rate", "CE", 0.1, False],
+        ["learning-rate", "CE", 0.2, True],
+        ["learning-rate", "SKD, mAP@10", 0.1, True],
+        ["learning-rate", "SKD, mAP@10", 0.2, False],
+    ]
+    # points of F1, three pairs in one language and two across, mean over both seeds
+    assert table.loc[1, list(evaluation.TASKS)].tolist() == pytest.approx([91, 100 * (3 * 0.91 + 2 * 0.21) / 5, 21])
+    lines = "\n".join(experiments_section.choice_section(params, table))
+    assert "F1 on `factbook-dev`, of students with the seeds 7, 8, which the study's students have not" in lines
+    best = next(line for line in lines.splitlines() if line.endswith("| best |") and "| value |" not in line)
+    assert best.startswith("| learning-rate | CE | 0.2 |")
+    nothing = study(tmp_path)
+    assert len(experiments_section.choice_table(nothing)) == 0
+    assert experiments_section.choice_section(nothing, experiments_section.choice_table(nothing)) == []

@@ -489,7 +489,7 @@ def test_the_tables_as_files(written):
     assert set(tables) == {
         *("scores", "against-zero-shot", "against-ce", "by-language", "by-question-language", "runs"),
         *("by-question-language-against-ce", "leakage"),
-        *("published", "ablations", "kinds"),
+        *("published", "ablations", "kinds", "choice", "named-tests"),
     }
     pd.testing.assert_frame_equal(tables["kinds"], written.built.kinds, check_dtype=False)
     pd.testing.assert_frame_equal(tables["scores"], written.built.table, check_dtype=False)

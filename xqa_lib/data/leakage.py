@@ -5,6 +5,7 @@ one and tested on the other has seen the paragraphs. Ids tell the versions of on
 contexts are compared after normalisation, because copies differ in white space, case and Unicode form.
 """
 
+import functools
 import hashlib
 import unicodedata
 
@@ -78,6 +79,7 @@ def _title(example):
     return example.title.replace("_", " ")
 
 
+@functools.lru_cache(maxsize=2**15)  # of all training passages, which are compared with one set after the other
 def _sampled_shingles(text):
     """Hashes of those character n-grams of a text that a fixed rule samples: one of four, the same in every text."""
     text = normalised_context(text)

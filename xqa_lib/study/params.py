@@ -199,7 +199,9 @@ class Optimisation:
 class Gate:
     """What the English reader must reach before a student is trained: one below it would show nothing."""
 
-    set: Annotated[str, Field(description="on which; one of data.evaluation_sets or data.zero_shot_sets")]
+    set: Annotated[
+        str | None, Field(description="of data.evaluation_sets or data.zero_shot_sets; null: the development set")
+    ]
     english: Annotated[Points, Field(description="least F1 of questions and passages in English")]
     same_language: Annotated[Points, Field(description="least F1 in the same language, mean over the set's languages")]
 
@@ -383,7 +385,7 @@ class Params:
                 f"distillation.epochs {self.distillation.epochs} must be a multiple of {place} {count}",
             )
         _check(
-            self.gate.set in self.data.all_sets,
+            self.gate.set in (None, *self.data.all_sets),
             f"gate.set {self.gate.set} is not among the sets of the study ({', '.join(self.data.all_sets)}); name one",
         )
         for name, method in self.methods.items():

@@ -73,17 +73,18 @@ def pass_gate(params, scores):
         DataError: it has not.
     """
     gate = params.gate
-    same = evaluation.of_task(scores[scores["set"] == gate.set], "xlt")
+    name = gate.set or params.data.evaluation_sets[0]
+    same = evaluation.of_task(scores[scores["set"] == name], "xlt")
     by_language = 100 * same.groupby("context_lang")["f1"].mean()
     found = {"english": by_language.get("en", 0.0), "same_language": by_language.mean()}
     wanted = {name: getattr(gate, name) for name in found}
     low = [f"{name} {value:.1f} of {wanted[name]:.1f}" for name, value in found.items() if value < wanted[name]]
     if low:
         raise DataError(
-            f"the English reader has F1 {', '.join(low)} on {gate.set}, and no student would show anything: train it "
+            f"the English reader has F1 {', '.join(low)} on {name}, and no student would show anything: train it "
             "longer or otherwise (reader), or lower the gate; its scores are written"
         )
-    write_json(layout.gate_file(params), asdict(gate))
+    write_json(layout.gate_file(params), asdict(gate) | {"set": name})
 
 
 def random_span_scores(params, sets):
