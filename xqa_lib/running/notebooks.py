@@ -201,7 +201,7 @@ def _guess(text):
 
 
 def _page(notebook):
-    """The executed notebook without what differs from run to run: the error stream, papermill's times, paths and ids."""
+    """The executed notebook without what differs from run to run: error stream, papermill's times, paths and ids."""
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
