@@ -297,7 +297,8 @@ XQUAD = load_params("xquad")
 
 
 def test_what_chooses_is_a_study_of_its_own():
-    choice = experiments.study_of(XQUAD, experiments.CHOICE)
+    rates = replace(XQUAD, sweeps=replace(XQUAD.sweeps, choice_experiments=["learning-rate"]))
+    choice = experiments.study_of(rates, experiments.CHOICE)
     assert choice.seeds == XQUAD.sweeps.choice_seeds
     assert set(choice.seeds).isdisjoint(XQUAD.seeds)
     assert choice.data.evaluation_sets == ["mlqa-dev-choosing"]  # nothing else is looked at
@@ -312,7 +313,7 @@ def test_what_chooses_is_a_study_of_its_own():
     assert len({p.setting.key for p in points}) == 6
     assert students_of_the_study(choice) == {}  # of its seeds there are none
     # of another group, and no part of the study's own experiments
-    assert list(all_experiments(XQUAD)) == ["methods"]
+    assert list(all_experiments(XQUAD)) == ["methods", "same-language-pairs", "few-resource"]
     assert experiments.study_of(XQUAD, "objective") is XQUAD
     two = replace(XQUAD, sweeps=replace(XQUAD.sweeps, choice_experiments=["learning-rate", "label-free"]))
     found = all_experiments(experiments.study_of(two, experiments.CHOICE))
@@ -330,10 +331,12 @@ def test_a_chosen_rate_changes_the_study_and_not_what_chose_it():
 
 
 def test_a_method_s_own_view_and_teachers():
-    setting_of = reference(XQUAD, "label-free")
+    renewed = replace(XQUAD.methods["label-free"], generations=None)
+    study = replace(XQUAD, methods=XQUAD.methods | {"label-free": renewed}, learning_rates={})  # as before the choice
+    setting_of = reference(study, "label-free")
     assert (setting_of.view, setting_of.generations) == ("parallel", 3)
-    fixed = replace(XQUAD.methods["label-free"], generations=1)
-    params = replace(XQUAD, methods=XQUAD.methods | {"label-free": fixed}, trained=["ce", "label-free"])
+    fixed = replace(study.methods["label-free"], generations=1)
+    params = replace(study, methods=study.methods | {"label-free": fixed}, trained=["ce", "label-free"])
     assert reference(params, "label-free").generations == 1
     assert reference(params, "label-free").key != setting_of.key
     assert students_of_the_study(params)[reference(params, "label-free").key] == "label-free"

@@ -298,17 +298,17 @@ FACTS = [
     ),
     (
         *("data.questions_of_set", {"factbok-dev": 1}),
-        "data: questions_of_set names factbok-dev, but the sets are factbook-dev, factbook-test, factbook-zero-shot: "
-        "name these",
+        "data: questions_of_set names factbok-dev, but the sets are factbook-dev, factbook-test, factbook-zero-shot, "
+        "factbook-dev-en: name these",
     ),
     (
-        *("data.zero_shot_sets", ["factbook-test"]),
+        *("data.zero_shot_sets", ["factbook-dev-en", "factbook-test"]),
         "data: zero_shot_sets names factbook-test, which all systems are scored on: name each set once",
     ),
     (
         *("gate.set", "mlqa-dev"),
-        "gate.set mlqa-dev is not among the sets of the study (factbook-dev, factbook-test, factbook-zero-shot); name "
-        "one",
+        "gate.set mlqa-dev is not among the sets of the study (factbook-dev, factbook-test, factbook-zero-shot, "
+        "factbook-dev-en); name one",
     ),
     ("learning_rates", {"kd": 0.1}, "unknown method 'kd': expected one of ce, skd, skd-map"),
     ("learning_rates", {"ce": 0.0}, "learning_rates.ce: expected > 0, found 0.0"),
@@ -329,7 +329,7 @@ FACTS = [
     ),
     (
         *("tests", {"set": "mlqa-dev", "against": {"zero-shot": ["ce"]}, "margin": 1.0}),
-        "tests.set mlqa-dev is not among the sets (factbook-dev, factbook-test, factbook-zero-shot)",
+        "tests.set mlqa-dev is not among the sets (factbook-dev, factbook-test, factbook-zero-shot, factbook-dev-en)",
     ),
     ("generations", 2, "distillation.epochs 3 must be a multiple of generations 2"),
     (

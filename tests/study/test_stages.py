@@ -431,7 +431,8 @@ def test_a_student_of_two_processes_is_that_of_one(study, tmp_path, monkeypatch)
     how = {"learning_rate": 5e-5, "dropout": 0.0, "token_masking": 0.0}  # each process would draw its own
     params = changed(study, distillation=how)
     shutil.copytree(study.runs_folder, tmp_path / "runs")
-    params = changed(params, paths={"runs": str(tmp_path / "runs")})
+    shutil.copytree(study.results_folder, tmp_path / "results")
+    params = changed(params, paths={"runs": str(tmp_path / "runs"), "results": str(tmp_path / "results")})
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -442,7 +443,7 @@ def test_a_student_of_two_processes_is_that_of_one(study, tmp_path, monkeypatch)
     assert two["learning_rate"].iloc[0] == pytest.approx(5e-5)
     for name in ("loss", "ce", "kl", "coefficient"):
         assert two[name].tolist() == pytest.approx(one[name].tolist(), abs=1e-4), name
-    record = record_of(layout.student_folder(params, "skd", 1))
+    record = record_of(params, "skd-seed-1")
     assert record["optimisation"]["learning_rate"] == 5e-5
 
 
