@@ -82,7 +82,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from tests import faults
-from xqa_lib import distillation
+from xqa_lib.training import trainer
 original = trainer.DistillationTrainer.compute_loss
 def slow(self, *arguments, **options):
     Path({folder!r}, "training").touch()
@@ -113,7 +113,7 @@ def test_a_notebook_that_is_stopped_goes_on(tmp_path, number):
     command = [sys.executable, "-m", "xqa_lib", "notebook", str(tmp_path / "page.ipynb"), str(tmp_path / "out.ipynb")]
     running = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     for _ in range(600):
-        if (tmp_path / "training").exists():
+        if (tmp_path / "training").exists() or running.poll() is not None:
             break
         time.sleep(0.2)
     running.send_signal(number)
@@ -144,7 +144,7 @@ def test_dvc_goes_on_from_the_checkpoint_and_locks(tmp_path):
     (tmp_path / "result").mkdir()  # an old one, which DVC removes
     first = subprocess.Popen(repro, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     for _ in range(600):
-        if (tmp_path / "training").exists():
+        if (tmp_path / "training").exists() or running.poll() is not None:
             break
         time.sleep(0.2)
     second = subprocess.run(repro, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
