@@ -483,7 +483,7 @@ def shown_experiments():
 def test_an_experiment_names_its_profile():
     # DVC composes it from conf/config.yaml alone: of no profile it would be of the default one, whatever is active
     found = list(shown_experiments())
-    assert {name for name, _ in found} >= {"README.md", "xquad.yaml", "__main__.py", "params.py"}
+    assert {name for name, _ in found} >= {"README.md", "__main__.py", "params.py"}
     assert [(name, command) for name, command in found if "-S profile=" not in command] == []
 
 
