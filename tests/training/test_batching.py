@@ -55,3 +55,10 @@ def test_batches_keep_to_their_size_and_to_their_tokens():
     assert [rows.tolist() for rows in cut(order, lengths, rows=3, tokens=12)] == [[1], [2], [0, 3, 4], [5]]
     assert [rows.tolist() for rows in cut(order[:2], lengths, rows=3, tokens=1)] == [[1], [2]]
     assert list(cut(order[:0], lengths, rows=3, tokens=12)) == []
+
+
+def test_shorter_features_wait_once_a_batch_is_large_enough():
+    lengths = np.array([*[200] * 4, *[180] * 3, *[179] * 3, *[90] * 20])
+    sizes = [len(rows) for rows in cut(np.arange(30), lengths, tokens=10**6)]
+    assert sizes == [7, 5, 18]  # 200 to 180; then 179, with 90 up to 1,024 tokens: 5 rows; the rest
+    assert [len(rows) for rows in cut(np.arange(30), lengths, rows=3)] == [3] * 10

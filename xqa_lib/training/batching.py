@@ -6,10 +6,13 @@ from torch.utils.data import Sampler
 # Most tokens of a forward pass without gradient on the CPU, padding included. The packaged encoder reads 3% more
 # tokens a second than with 3,072 and 6% more than with 1,536; 12,288 would gain 1% for half as much memory again.
 CPU_TOKENS = 8192
+# From so many tokens on a batch is nearly as fast as a larger one (8% slower), so that padding decides: features
+# shorter than SIMILAR of its longest wait for the next. That saves a third of the tokens of 48 windows, 1% of 1,000's.
+ENOUGH, SIMILAR = 1024, 0.9
 
 
 def cut(order, lengths, *, rows=None, tokens=None):
-    """Cut `order` (indices of `lengths`, longest first) into batches, each of one feature at least.
+    """Cut `order` (indices of `lengths`, longest first) into batches of similar lengths, each of one feature at least.
 
     Args:
         rows: most features of a batch; None: any number.
@@ -17,9 +20,12 @@ def cut(order, lengths, *, rows=None, tokens=None):
     """
     first = 0
     while first < len(order):
+        longest = max(1, int(lengths[order[first]]))
         size = len(order) if rows is None else rows
         if tokens is not None:
-            size = min(size, max(1, tokens // max(1, int(lengths[order[first]]))))
+            size = min(size, max(1, tokens // longest))
+        similar = int(np.sum(lengths[order[first : first + size]] >= SIMILAR * longest))
+        size = min(size, max(similar, ENOUGH // longest))
         yield order[first : first + size]
         first += size
 
