@@ -79,7 +79,6 @@ def _cpu(options, works, examples):
     measured = []
     for name in options.only:
         measured += measure.measured(made[name](), options.repeats, measure.CPU)
-        print(f"{name} measured", file=sys.stderr, flush=True)
     return measure.markdown_table(measured, works.GOALS)
 
 

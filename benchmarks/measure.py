@@ -2,6 +2,7 @@
 
 import gc
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -85,6 +86,7 @@ def measured(work, repeats, machine):
             started = machine.clock()
             function()
             seconds[way].append(machine.clock() - started)
+            print(f"{work.name}, {work.size}, {way}: {seconds[way][-1]:.3f} s", file=sys.stderr, flush=True)
     return [
         Measurement(work.name, way, work.size, tuple(seconds[way]), tuple(rates[way]), work.tflop) for way in work.ways
     ]
