@@ -20,7 +20,7 @@ def _arguments(argv):
     )
     parser.add_argument("--windows", type=int, default=10000, metavar="N", help="decoded (default: %(default)s)")
     parser.add_argument(
-        "--examples", type=int, default=96, metavar="N", help="read, and trained on (default: %(default)s)"
+        "--examples", type=int, default=240, metavar="N", help="read, and trained on (default: %(default)s)"
     )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"), metavar="DIR")
     parser.add_argument("--gpu", action="store_true", help="reading and training on a GPU, nothing else")
