@@ -1,12 +1,13 @@
 """Results on demand: a smoke study is made as far as it is asked for, once; a full one is DVC's."""
 
 import pytest
+import yaml
 
 from tests.study.test_stages import SMOKE, changed, in_folder
 from xqa_lib.data import roles
 from xqa_lib.errors import DataError
 from xqa_lib.study import layout, on_demand, samples, scoring, stages, sweeps
-from xqa_lib.study.params import load_params
+from xqa_lib.study.params import ROOT, load_params
 
 FULL = load_params("embedded")
 ONE = {"method": "ce", "seed": 1}
@@ -20,6 +21,13 @@ STAGES = {
     "evaluation": (ONE, lambda params: layout.scores_file(params, "ce-seed-1")),
     "ablations": ({"group": "data", "seed": 1}, lambda params: layout.experiments_folder(params, "data", 1)),
 }
+
+
+def test_stages_are_called_as_in_dvc_yaml():
+    known = set(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+    # the reader's own evaluation, what is chosen before the study, and what comes after all stages
+    assert known - set(STAGES) == {"zero-shot", "choice", "report"}
+    assert set(STAGES) <= known
 
 
 @pytest.mark.parametrize("stage", STAGES)
