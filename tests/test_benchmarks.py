@@ -16,6 +16,8 @@ from benchmarks.works import Bench
 from xqa_lib.running.files import ROOT
 from xqa_lib.training import batching, numerics
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bench():

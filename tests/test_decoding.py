@@ -351,6 +351,7 @@ def classic_best(windows, start_logits, end_logits, n_best=20, max_answer_tokens
     return best
 
 
+@pytest.mark.slow
 def test_the_best_answer_is_that_of_the_classic_scripts():
     """400 examples of several windows, with logits like a reader's: hills at two places, and noise."""
     cases = without = 0

@@ -40,6 +40,7 @@ def test_the_same_bits_with_another_hash_seed(tmp_path):
     assert outcomes[0] == outcomes[1]
 
 
+@pytest.mark.slow
 def test_a_full_disk(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -248,6 +248,7 @@ def test_scores_of_mutated_files(block, tmp_path, capsys):
     assert 5 < scored < 40
 
 
+@pytest.mark.slow
 def test_parameter_files(tmp_path):
     good = yaml.safe_load(params.compose("embedded", "smoke"))
     accepted = 0
@@ -277,6 +278,7 @@ def model(tmp_path_factory):
 ANSWER = ("--question", "Where was Anna born?", "--context", "Anna was born in Rome.", "--json")
 
 
+@pytest.mark.slow
 def test_model_folders(model, tmp_path, capsys):
     answered = 0
     for seed in range(3000, 3080):

@@ -436,6 +436,7 @@ def test_p_value_and_interval_agree(confidence):
     assert outcomes == {True, False}
 
 
+@pytest.mark.slow
 def test_interval_covers_the_truth_over_seeds_and_ids():
     rng = np.random.default_rng(10)
     keys = [(f"q{i}", "en", language) for i in range(40) for language in ("en", "de")]

@@ -114,6 +114,7 @@ def test_training_passages_that_hold_a_scored_one_are_left_out():
     assert without_near_duplicates(examples, []) == examples
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_squad_dev_without_xquad(real_data_dir):
     squad = corpora.load("squad-dev", data_dir=real_data_dir)

@@ -640,6 +640,7 @@ def test_languages_of_the_user_s_own_files(tmp_path, monkeypatch):
 # -------------------------------------------------------------------------------------------- the real data
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_roles_from_the_real_data(real_data_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("XQA_DATA_DIR", str(real_data_dir))

@@ -327,6 +327,7 @@ def test_two_methods_may_choose_the_same_setting(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_what_is_best_on_another_set_alone_is_neither_chosen_nor_shown(tmp_path):
     """On the development set k 1 is best, on the test set temperature 4: only the first may be seen there."""
     params = study(tmp_path, temperatures=[4], k=[1])
@@ -396,6 +397,7 @@ def test_exact_match_among_the_k_best(results):
     assert set(table["system"]) == {"zero-shot", "CE", "SKD", "SKD, mAP@10"}
 
 
+@pytest.mark.slow
 def test_figures_and_section(results, tmp_path):
     plt.close("all")
     with plt.rc_context({"figure.max_open_warning": 1}), warnings.catch_warnings():
@@ -438,6 +440,7 @@ def lines_of(ax):
     }
 
 
+@pytest.mark.slow
 def test_every_figure_of_scores_shows_the_guess_and_the_zero_shot_reader(results):
     drawn = experiments_section.figures_of(results)
     for name in ("methods", "few-resource"):  # dots and curves
@@ -451,6 +454,7 @@ def test_every_figure_of_scores_shows_the_guess_and_the_zero_shot_reader(results
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_where_kinds_are_not_known_nothing_is_said_of_them(tmp_path):
     params = study(tmp_path, few_ids=[0])
     write_results(params, by_hand)
@@ -465,6 +469,7 @@ def test_where_kinds_are_not_known_nothing_is_said_of_them(tmp_path):
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_a_grid_is_also_a_heat_map(tmp_path):
     params = study(tmp_path, temperatures=[4], temperature_ntl=[2])
     write_results(params, by_hand)

@@ -497,6 +497,7 @@ def test_the_tables_as_files(written):
     assert len(tables["runs"]) == 5
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_report(written, results, tmp_path):
     params = study(results)
     params = replace(params, paths=replace(params.paths, reports=str(tmp_path)))
@@ -510,6 +511,7 @@ def test_the_same_results_give_the_same_report(written, results, tmp_path):
 # ------------------------------------------------------------------------------------------------ smaller studies
 
 
+@pytest.mark.slow
 def test_one_seed_has_no_deviation(results, tmp_path):
     params = study(results, seeds=[1])
     params = replace(params, paths=replace(params.paths, reports=str(tmp_path)))
@@ -546,6 +548,7 @@ def test_one_method(trained, results, tmp_path):
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_where_kinds_are_not_known_nothing_is_said_of_them(results, tmp_path):
     params = study(results)
     params = replace(params, paths=replace(params.paths, reports=str(tmp_path)))

@@ -31,6 +31,7 @@ def test_ids_are_drawn_by_the_seed_and_nested():
         samples.chosen_ids(DATA, 21, 1)
 
 
+@pytest.mark.slow
 def test_the_default_study_s_seeds_draw_ids_of_their_own():
     params = load_params("embedded")
     parallel = roles._factbook(params)[1]

@@ -20,6 +20,8 @@ from xqa_lib.study import layout, samples, scoring, stages
 from xqa_lib.study.params import ROOT, load_params
 from xqa_lib.training import compute, dataset, models, packaged_encoder
 
+pytestmark = pytest.mark.slow
+
 SMOKE = load_params("embedded/smoke")
 EVERY_ID = replace(SMOKE, sampling=replace(SMOKE.sampling, parallel_ids=0))
 
@@ -425,7 +427,6 @@ def test_a_training_that_fails_leaves_nothing(study, monkeypatch):
     assert list((study.runs_folder / "students" / "skd-map").iterdir()) == []
 
 
-@pytest.mark.slow
 def test_a_student_of_two_processes_is_that_of_one(study, tmp_path, monkeypatch):
     """By the parameter, as a notebook's training cell does; with a rate that JSON writes as 5e-05."""
     how = {"learning_rate": 5e-5, "dropout": 0.0, "token_masking": 0.0}  # each process would draw its own

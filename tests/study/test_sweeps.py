@@ -20,6 +20,8 @@ from xqa_lib.study.experiments import Setting, all_experiments
 from xqa_lib.study.params import load_params
 from xqa_lib.training import compute, models
 
+pytestmark = pytest.mark.slow
+
 PARAMS = load_params("embedded/smoke")
 PARAMS = replace(PARAMS, sampling=replace(PARAMS.sampling, parallel_ids=0))  # of the study: all
 PARAMS = replace(PARAMS, features=replace(PARAMS.features, max_length=64))  # as long as the tiny model's

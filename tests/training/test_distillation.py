@@ -408,6 +408,7 @@ def test_real_tokens_are_counted_and_padding_is_not(tmp_path, batch_size):
     assert tokens == sorted(set(tokens))
 
 
+@pytest.mark.slow
 def test_frozen_word_embeddings_stay_as_they_were_and_have_no_optimiser_state(tmp_path, monkeypatch):
     states = []
     original = torch.optim.AdamW.step
@@ -481,6 +482,7 @@ def test_mask_tokens_needs_a_mask_token():
         mask_tokens({"input_ids": torch.ones(1, 1)}, 0.1, Maskless())
 
 
+@pytest.mark.slow
 def test_words_are_hidden_from_the_student_and_not_from_the_teacher(tmp_path):
     # as with dropout, the two then differ from the first step of a generation on
     _, plain, log, _ = run(tmp_path, SKD)
@@ -509,6 +511,7 @@ def test_cross_entropy_has_no_teacher(tmp_path, monkeypatch):
     assert len(set(map(id, calls))) == 1
 
 
+@pytest.mark.slow
 def test_generations_of_several_epochs_and_a_fixed_teacher(tmp_path):
     before, _, log, generations = run(tmp_path / "two", SKD, epochs=4, generations=2)
     assert [row["generation"] for row in log] == [1] * 6 + [2] * 6
@@ -531,6 +534,7 @@ def test_epochs_that_end_with_half_a_step(tmp_path):
         assert row["loss"] == pytest.approx(row["ce"] + row["kl"], abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("steps", "begins"), [(9, [1, 4, 7]), (10, [1, 4, 7]), (5, [1, 2, 4])])
 def test_a_run_of_so_many_steps(tmp_path, steps, begins):
     before, after, log, generations = run(tmp_path, SKD, steps=steps, epochs=1)
@@ -555,6 +559,7 @@ def test_a_first_teacher_that_is_not_the_student(tmp_path):
     assert not any(parameter.grad is not None for parameter in teacher.parameters())
 
 
+@pytest.mark.slow
 def test_seeds(tmp_path, skd_run):
     _, after, log, generations, _ = skd_run
     _, again, same_log, same_generations = run(tmp_path / "a", SKD, teacher_in_step=True)
@@ -565,6 +570,7 @@ def test_seeds(tmp_path, skd_run):
     assert other != after
 
 
+@pytest.mark.slow
 def test_every_epoch_has_every_window_once_in_an_order_of_its_own(tmp_path, monkeypatch):
     letters = "AWahbn"  # six questions of one token each
     ids = sorted(token for (token,) in TOKENIZER(list(letters), add_special_tokens=False)["input_ids"])
@@ -586,6 +592,7 @@ def test_every_epoch_has_every_window_once_in_an_order_of_its_own(tmp_path, monk
     assert epochs[:3] == epochs[3:6] != epochs[6:]
 
 
+@pytest.mark.slow
 def test_the_seed_also_draws_the_dropout(tmp_path):
     hashes = [
         run(tmp_path / str(n), SKD, model=tiny_model(dropout=0.2), seed=seed, epochs=1, generations=1)[1]
@@ -594,6 +601,7 @@ def test_the_seed_also_draws_the_dropout(tmp_path):
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method", [PLAIN, SKD, replace(SKD, coefficient="windowed_reciprocal_rank", weighting="example")]
 )
@@ -620,6 +628,7 @@ def dropouts(model):
     return {name: module.p for name, module in model.named_modules() if isinstance(module, torch.nn.Dropout)}
 
 
+@pytest.mark.slow
 def test_dropout_of_a_run(tmp_path):
     layer = "bert.encoder.layer.0"
     names = (f"{layer}.attention.self.dropout", f"{layer}.attention.output.dropout", f"{layer}.output.dropout")

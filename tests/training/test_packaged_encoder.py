@@ -24,6 +24,8 @@ from xqa_lib.training import packaged_encoder
 from xqa_lib.training.models import load_reader
 from xqa_lib.training.packaged_encoder import encoder_file, fetch, main, read, write_encoder
 
+pytestmark = pytest.mark.slow
+
 # ---- a tiny file in the format ---------------------------------------------------------------------------------------
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]

@@ -109,6 +109,7 @@ def test_the_folder_stays_small(tmp_path, monkeypatch):
     assert len(found) == len(EXAMPLES)
 
 
+@pytest.mark.slow
 def test_a_run_has_the_same_bits_with_and_without_files(tmp_path):
     plain = run(tmp_path, SKD, model=tiny_model(dropout=0.2))
     first = run(tmp_path, SKD, model=tiny_model(dropout=0.2), features_folder=tmp_path / "features")

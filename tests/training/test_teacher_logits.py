@@ -88,6 +88,7 @@ def test_logits_that_are_not_finite_are_refused():
 # ---- runs ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("method", [SKD, MAP], ids=["constant", "map"])
 def test_a_run_with_stored_logits_has_the_losses_of_one_with_the_teacher_in_the_step(tmp_path, method, bf16):
