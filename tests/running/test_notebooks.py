@@ -209,6 +209,7 @@ def test_the_page_of_a_good_run(saved, tmp_path, capfd, monkeypatch):
         "import os, sys, warnings\nprint('progress 50%', file=sys.stderr)\nwarnings.warn('old')\nprint('kept')",
         "(study, seed, ratio, chosen)",
         f"os.path.samefile(os.getcwd(), {str(ROOT)!r})",
+        "import ipywidgets\nipywidgets.IntSlider()",  # needs a kernel
     )
     before = source.read_bytes()
     # from another folder, to a relative path
@@ -220,9 +221,9 @@ def test_the_page_of_a_good_run(saved, tmp_path, capfd, monkeypatch):
     assert source.read_bytes() == before
     page = nbformat.read(output, as_version=4)
     nbformat.validate(page)
-    assert texts(page) == ["", "", "kept\n", "('2024_01', 2, 0.5, 'x')", "True"]
+    assert texts(page) == ["", "", "kept\n", "('2024_01', 2, 0.5, 'x')", "True", ""]
     counts = [cell.execution_count for cell in page.cells]
-    assert counts == [1, 2, 3, 4, 5]
+    assert counts == [1, 2, 3, 4, 5, 6]
     injected = page.cells[1]
     assert injected.metadata.tags == ["injected-parameters"]
     assert 'seed = 2\nstudy = "2024_01"\nchosen = "x"' in injected.source
@@ -235,19 +236,20 @@ def test_the_page_of_a_good_run(saved, tmp_path, capfd, monkeypatch):
         assert text not in json.dumps([cell.outputs for cell in page.cells])
     assert {out.get("name", "stdout") for cell in page.cells for out in cell.outputs} == {"stdout"}
     assert set(page.metadata) == {"kernelspec", "language_info"}
-    assert [set(cell.metadata) for cell in page.cells] == [{"tags"}] * 5
+    assert [set(cell.metadata) for cell in page.cells] == [{"tags"}] * 6
     assert str(tmp_path) not in raw
     assert not re.search(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", raw)
 
 
-def test_the_same_run_gives_the_same_page(saved, tmp_path):
-    source = saved(("seed = 1", "parameters"), "seed + 1")
+def test_the_same_run_gives_the_same_page_and_no_warning(saved, tmp_path, capfd):
+    source = saved(("seed = 1", "parameters"), "from tqdm.auto import tqdm\nseed + 1")
     pages = []
     for name in ("a", "b"):
         notebooks.execute(source, tmp_path / name / "page.ipynb", {"seed": 5})
         pages.append((tmp_path / name / "page.ipynb").read_text(encoding="utf-8"))
     assert pages[0] == pages[1]
     assert set(json.loads(pages[0])["metadata"]) <= {"kernelspec", "language_info"}
+    assert capfd.readouterr().err == ""
 
 
 def test_a_failing_cell_leaves_the_failed_page_and_no_other(saved, tmp_path):
@@ -358,11 +360,13 @@ def test_the_outline(committed):
 
 def test_cells_are_short_and_hold_no_logic(committed):
     for cell in code_cells(committed):
-        assert 1 <= len(cell.source.splitlines()) <= 8, cell.source
+        lines = cell.source.splitlines()
+        assert 1 <= len(lines) <= 12, cell.source  # a teaching cell computes a few lines on one example, loops included
         assert cell.source == cell.source.strip()
         nodes = [type(node) for node in ast.walk(parsed(cell))]
-        assert not {ast.For, ast.While, ast.ClassDef, ast.FunctionDef} & set(nodes), cell.source
-        for text in ("chdir", "sys.path", "%", "!pip"):
+        assert not {ast.While, ast.ClassDef, ast.FunctionDef} & set(nodes), cell.source
+        assert not [line for line in lines if line.lstrip().startswith(("%", "!"))]
+        for text in ("chdir", "sys.path"):
             assert text not in cell.source
 
 

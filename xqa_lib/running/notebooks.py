@@ -22,6 +22,7 @@ from . import TRAINING
 from .files import ROOT, write_text
 
 FOLDER = ROOT / "notebooks"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def declared_parameters(path):
@@ -90,6 +91,8 @@ def execute(name, output, parameters):
 
 
 def _run(source, page, parameters):
+    # `training.models` itself looks for weights that are missing, and refuses what transformers would warn of
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     papermill.execute_notebook(
         str(source),
         str(page),
@@ -98,6 +101,7 @@ def _run(source, page, parameters):
         progress_bar=False,
         stderr_file=sys.stderr,
         cwd=str(FOLDER.parent),
+        extra_arguments=["--log-level=ERROR"],  # of the kernel, which else warns of its own connection each time
     )
 
 
@@ -201,13 +205,18 @@ def _guess(text):
 
 
 def _page(notebook):
-    """The executed notebook without what differs from run to run: error stream, papermill's times, paths and ids."""
+    """The executed notebook without what differs from run to run: error stream, papermill's times, paths and ids.
+
+    Without widgets, too, bars and controls: a page has no kernel behind them.
+    """
     notebook.metadata.pop("papermill", None)
+    notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell["id"] = "injected-parameters"
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+            kept = [out for out in cell.outputs if out.get("name") != "stderr"]
+            cell.outputs = [out for out in kept if WIDGET not in out.get("data", {})]
     return notebook
