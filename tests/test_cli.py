@@ -72,9 +72,6 @@ def module(monkeypatch):
     return put
 
 
-# --- help and usage
-
-
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -126,9 +123,6 @@ def test_wrong_usage_exits_with_2(run, arguments, expected):
     assert (status, out) == (2, "")
     assert expected in err
     assert err.startswith("usage: python -m xqa_lib")
-
-
-# --- evaluate
 
 
 def test_evaluate_json(run, save):
@@ -214,9 +208,6 @@ def test_evaluate_missing_gold_file(run, save, tmp_path):
         1,
         f"error: {tmp_path / 'no.json'}: cannot be read: No such file or directory; check the path\n",
     )
-
-
-# --- check
 
 
 def test_check_good_files(run, save):
@@ -319,9 +310,6 @@ def test_check_reads_the_flat_form(run, tmp_path):
     row = {"id": "a", "context": CONTEXT, "question": "Wo?", "answers": {"text": ["Prag"], "answer_start": [10]}}
     path.write_text(json.dumps(row) + "\n" + json.dumps(row | {"id": "b"}) + "\n")
     assert run("check", path) == (0, f"{path}: good: 2 questions, 1 different contexts, 2 answers\n", "")
-
-
-# --- answer and predict
 
 
 class Candidate:
@@ -454,9 +442,6 @@ def test_interruption_is_quiet(run, module):
     assert run("answer", "--model", "m", "--question", "Wo?", "--context", "C") == (130, "", "error: interrupted\n")
 
 
-# --- params and notebook
-
-
 def test_params_prints_or_writes(run, module, tmp_path):
     calls = []
 
@@ -484,9 +469,6 @@ def test_notebook_passes_parameters_as_text(run, module):
         ("01_data", "out.ipynb", {}),
         ("01_data", "out.ipynb", {"seed": "-1", "sizes": "[1, 2]"}),
     ]
-
-
-# --- as a process
 
 
 def test_evaluate_and_check_import_nothing_heavy(save):

@@ -196,9 +196,6 @@ def oracle(gold_raw, predictions_raw):
     return [100 * sum(values) / len(scores) for values in zip(*scores, strict=True)]
 
 
-# ---- the corpus: 200 + 160 + 120 + 80 cases --------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("block", range(4))
 def test_squad_files(block, tmp_path, capsys):
     accepted = 0
@@ -302,9 +299,6 @@ def test_model_folders(model, tmp_path, capsys):
             assert status == 1
             assert err[-1].startswith("error: "), err
     assert 0 < answered < 80
-
-
-# ---- one by one ------------------------------------------------------------------------------------------------------
 
 
 def test_a_file_of_2_gb_is_refused_before_it_is_read(tmp_path, capsys):
@@ -417,8 +411,6 @@ def test_an_archive_writes_nothing_and_does_not_explode(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"unpacks to 1,000,002 bytes, expected at most 1,000,000"):
         corpora.load("mlqa-dev", context_lang="en", data_dir=tmp_path)
 
-
-# ---- properties ------------------------------------------------------------------------------------------------------
 
 TEXT = st.text(alphabet=st.characters(), max_size=40) | st.sampled_from(NASTY)
 JSON = st.recursive(

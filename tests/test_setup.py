@@ -33,9 +33,6 @@ def text_of(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-# ----------------------------------------------------------------------------------------------- dependencies
-
-
 @pytest.mark.parametrize("dependency", DEPENDENCIES, ids=lambda dependency: dependency.name)
 def test_every_dependency_has_a_lower_and_an_upper_bound(dependency):
     operators = sorted(bound.operator for bound in dependency.specifier)
@@ -110,9 +107,6 @@ def test_python_versions_agree():
     assert "sys.version_info < (3, 11)" in text_of("Makefile")
     locked_with = re.search(r"\(Python (3\.\d+\.\d+), ", LOCK[1]).group(1)
     assert conda.contains(locked_with)
-
-
-# ------------------------------------------------------------------------------------------------------------ CI
 
 
 @pytest.fixture(scope="module")
@@ -199,9 +193,6 @@ def test_unreadable_metrics_exit_with_2(compare_metrics, tmp_path, capsys, conte
         compare_metrics.main([str(path), str(path)])
     assert stopped.value.code == 2
     assert f"error: {path}: {reason}" in capsys.readouterr().err
-
-
-# -------------------------------------------------------------------------------------- licence, citation, card
 
 
 def test_the_citation_is_of_this_version():

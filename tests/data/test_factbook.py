@@ -56,9 +56,6 @@ def filled(paragraph, template):
     return template.replace("{subject}", paragraph.subject)
 
 
-# ------------------------------------------------------------------------------------------- language files
-
-
 @pytest.mark.parametrize("code", AVAILABLE)
 def test_language_files_have_no_problems(code):
     assert factbook.language_problems(language_files.FOLDER / f"{code}.yaml") == []
@@ -328,9 +325,6 @@ def test_an_unknown_language_is_named():
     )
 
 
-# ------------------------------------------------------------------------------------------- the corpus
-
-
 def test_random_draws_are_pinned():
     stream = corpus._Stream("seed", 1)
     assert [stream.below(1000) for _ in range(4)] == [873, 57, 146, 998]
@@ -529,9 +523,6 @@ def test_wrong_arguments_are_refused(case):
     assert str(caught.value) == message
 
 
-# ------------------------------------------------------------------------------------------- cross-lingual pairs
-
-
 def example(key, question, context, answer, language, title="town 00000"):
     answers = (GoldAnswer(answer, context.index(answer)),)
     return Example(key, question, context, answers, title, language, language)
@@ -558,9 +549,6 @@ def test_cross_lingual_refuses_what_is_not_parallel():
     with pytest.raises(DataError) as caught:
         factbook.cross_lingual({"en": english}, "es", "en")
     assert str(caught.value) == "expected examples in 'es', found only en; generate that language too"
-
-
-# ------------------------------------------------------------------------------------------- the guess by answer type
 
 
 def test_type_guess_by_hand():
@@ -610,9 +598,6 @@ def test_type_guess_fails(split):
     examples = factbook.examples_of(factbook.generate(paragraphs=400, languages=["en"], seed=0, split=split)["en"])
     assert 38 < factbook.type_guess_baseline(examples) < 43
     assert factbook.type_guess_baseline(examples, by_size=True) < 46
-
-
-# ------------------------------------------------------------------------------------------- command line
 
 
 def test_sample_marks_the_answers(capsys):

@@ -33,9 +33,6 @@ SCORES = table(
 )
 
 
-# ------------------------------------------------------------------------------------------------ scoring
-
-
 def test_scores_of_predictions():
     examples = [
         example("a"),
@@ -123,9 +120,6 @@ def test_reading_and_scoring_several_sets(monkeypatch):
     ]
 
 
-# ------------------------------------------------------------------------------------------------ files
-
-
 TEXTS = [
     "NA",
     "",
@@ -199,9 +193,6 @@ def test_files_that_are_no_scores(content, message, tmp_path):
     assert str(error.value).startswith(f"{file}: {message}")
 
 
-# ------------------------------------------------------------------------------------------------ summaries
-
-
 def test_means_of_pairs_are_points():
     means = evaluation.pair_means(SCORES)
     assert means.round(6).values.tolist() == [
@@ -262,8 +253,6 @@ def test_languages_that_the_study_does_not_know_keep_their_place_in_the_matrix()
     assert matrix.columns.tolist() == ["en", "de", "fr"]
     assert matrix["fr"].dropna().to_dict() == {"en": 50.0, "x-mine": 25.0}
 
-
-# ------------------------------------------------------------------------------------------------ random spans
 
 CONTEXTS = {
     "en": "Prague  is the\ncapital of\tBohemia, and it lies on a river .",

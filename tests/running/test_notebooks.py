@@ -56,8 +56,6 @@ def texts(page):
     ]
 
 
-# ------------------------------------------------------------------------------------------------ parameters
-
 DECLARING = ('study = "embedded/smoke"  # which\nseed = 1\nratio = 0.5\nchosen = None', "parameters")
 
 
@@ -200,9 +198,6 @@ def test_a_broken_notebook_is_an_error_of_one_line(tmp_path, content, reason):
     assert not (tmp_path / "out").exists()
 
 
-# ------------------------------------------------------------------------------------------------ execution
-
-
 def test_the_page_of_a_good_run(saved, tmp_path, capfd, monkeypatch):
     source = saved(
         DECLARING,
@@ -291,9 +286,6 @@ def test_a_kernel_that_is_not_installed_is_an_error_of_one_line(saved, tmp_path,
         "trial.ipynb: no Jupyter kernel python3 is installed; run make, or pip install ipykernel"
     )
     assert list(output.parent.iterdir()) == []
-
-
-# ------------------------------------------------------------------------------------------------ what is committed
 
 
 @pytest.fixture(params=COMMITTED, ids=lambda path: path.stem)

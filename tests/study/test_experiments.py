@@ -290,9 +290,6 @@ def pairs_per_id(ntl, sampling=PARAMS.sampling, **changes):
     return experiments.pairs_per_id(setting(replace(MAP, ntl=ntl), **changes), sampling)
 
 
-# ------------------------------------------------------------------------------------------------ what is chosen before
-
-
 XQUAD = load_params("xquad")
 
 

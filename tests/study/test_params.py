@@ -48,9 +48,6 @@ def refusal(tmp_path):
     return refuse
 
 
-# -------------------------------------------------------------------------------------------- profiles and sizes
-
-
 def test_the_committed_parameters_are_the_default_profile():
     assert (ROOT / "params.yaml").read_text(encoding="utf-8") == COMPOSED["embedded", "full"]
 
@@ -175,9 +172,6 @@ def test_a_file_here_goes_before_the_repository_s(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(COMPOSED["xquad", "smoke"], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert load_params("params.yaml").profile == "xquad"
-
-
-# ------------------------------------------------------------------------------------- what is refused, and how
 
 
 @pytest.mark.parametrize(

@@ -56,9 +56,6 @@ def parallel_examples(languages=PARALLEL, ids=("b", "a", "NA", "007", "1.0")):
     return {language: [example(i, language, number) for number, i in enumerate(ids)] for language in languages}
 
 
-# ------------------------------------------------------------------------------------------------ the sample
-
-
 @pytest.mark.parametrize("pivot", ["en", None])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_nested_sample_holds_the_sample_of_every_ntl(seed, pivot, tmp_path, monkeypatch):
@@ -161,9 +158,6 @@ def test_a_student_is_trained_on_its_sample(tmp_path, monkeypatch):
     }
     with pytest.raises(DataError, match=r"^unknown method 'kd': expected one of ce, skd, skd-map$"):
         stages.train_student(params, "kd", 2)
-
-
-# ------------------------------------------------------------------------------------------------ a whole tiny study
 
 
 TINY = changed(
@@ -446,9 +440,6 @@ def test_a_student_of_two_processes_is_that_of_one(study, tmp_path, monkeypatch)
         assert two[name].tolist() == pytest.approx(one[name].tolist(), abs=1e-4), name
     record = record_of(params, "skd-seed-1")
     assert record["optimisation"]["learning_rate"] == 5e-5
-
-
-# ------------------------------------------------------------------------------------------------ the encoder
 
 
 @pytest.mark.parametrize("given", ["some/model", "models/mine"])

@@ -42,9 +42,6 @@ def pairs(examples):
     return {(e.id, e.question_lang, e.context_lang) for e in examples}
 
 
-# ------------------------------------------------------------------------------------------------ examples
-
-
 def test_examples_of_the_reference_are_those_of_the_study_s_students(monkeypatch, tmp_path):
     monkeypatch.setattr(prepared, "read_parallel", lambda params: DATA)
     params = in_folder(PARAMS, tmp_path)
@@ -132,9 +129,6 @@ def test_every_pair_draws_questions_of_its_own(monkeypatch):
         for e in prepared.some([e for e in made if (e.question_lang, e.context_lang) == (q, c)], 5, params.data.seed)
     ]
     assert questions == own
-
-
-# ------------------------------------------------------------------------------------------------ training
 
 
 @pytest.fixture
@@ -243,8 +237,6 @@ def test_translate_train_reads_the_archive_and_trains_on_it(trainer, tmp_path, m
     every = replace(PARAMS, sweeps=replace(PARAMS.sweeps, translated_examples=0))
     assert len(sweeps.translated_examples(every)) == 18
 
-
-# ------------------------------------------------------------------------------------------------ a whole tiny study
 
 SWEEPS = replace(
     TINY.sweeps,

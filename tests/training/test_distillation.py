@@ -115,9 +115,6 @@ def test_how_a_student_was_trained_does_not_decide_how_it_is_read(tmp_path, bf16
     assert torch.equal(found[0], expected[0])
 
 
-# ---- the loss of one batch -------------------------------------------------------------------------------------------
-
-
 def hand_batch():
     """(student, teacher, start positions, end positions, values): two examples of two tokens, worked out below."""
     teacher_start = torch.tensor([[LN3, 0.0], [LN3, 0.0]])  # (3/4, 1/4) twice
@@ -220,9 +217,6 @@ def test_nothing_flows_into_the_teacher():
     assert [logits.grad for logits in teacher] == [None, None]
     assert not any(value.requires_grad for value in parts.values())
     assert student[0].grad.abs().max() > 0.01
-
-
-# ---- features, batches, logits ---------------------------------------------------------------------------------------
 
 
 def test_training_features():
@@ -347,9 +341,6 @@ def test_padding_gets_no_gradient():
         gradients.append(torch.cat([p.grad.flatten() for p in student.parameters()]))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=1e-5)
     assert gradients[0].abs().max() > 0.01
-
-
-# ---- runs ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

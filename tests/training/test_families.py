@@ -117,9 +117,6 @@ def refused(folder, message, **options):
     assert "\n" not in str(caught.value)
 
 
-# ---- positions -------------------------------------------------------------------------------------------------------
-
-
 @families
 def test_the_limit_is_what_the_model_itself_can_read(folders, family):
     model, tokenizer = load_reader(folders[family])
@@ -168,9 +165,6 @@ def test_models_without_a_table_of_positions(tmp_path):
     folder = saved(AutoModelForQuestionAnswering.from_config(t5), tokenizer_like("roberta"), tmp_path)
     assert WindowSizes.of(*load_reader(folder)) == (384, 128, 64)
     assert answer(folder, "who ?", CONTEXT)[0].text in CONTEXT
-
-
-# ---- heads -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("task", ["SequenceClassification", "TokenClassification"])
@@ -236,8 +230,6 @@ def test_a_model_that_cannot_read_a_window_is_refused_in_one_line(tmp_path):
     folder = saved(AutoModelForQuestionAnswering.from_config(settings), tokenizer_like("bert"), tmp_path)
     refused(folder, "a longformer model that cannot be used as a reader: There should be exactly three separator.*")
 
-
-# ---- vocabularies ----------------------------------------------------------------------------------------------------
 
 WORDS = [
     "[PAD]",

