@@ -135,8 +135,6 @@ class Order:
         return np.array(self.order)
 
 
-# ---- what is made of the measurements --------------------------------------------------------------------------------
-
 MEASURED = [
     Measurement("w", "recipe", "10 pairs", (3.0, 1.0, 2.0), (1e9,) * 3),
     Measurement("w", "library", "10 pairs", (0.4, 0.5, 0.9), (1e9, 2e9, 3e9), tflop=0.0005),

@@ -87,14 +87,12 @@ def test_average_precision_by_hand(order, k, window, expected):
 def test_average_precision_divides_by_the_right_positions_there_are():
     # gold 0: right are 0...4, the five best ranks: perfect, although k = 10
     assert average_precision_at_k(ranked([4, 3, 2, 1, 0], 40), gold(0)).tolist() == [1.0]
-    assert average_precision_at_k(ranked([4, 3, 2, 39, 1, 0], 40), gold(0)).tolist() == [
-        pytest.approx((1 + 1 + 1 + 4 / 5 + 5 / 6) / 5)
-    ]
+    found = average_precision_at_k(ranked([4, 3, 2, 39, 1, 0], 40), gold(0))
+    assert found.tolist() == [pytest.approx((1 + 1 + 1 + 4 / 5 + 5 / 6) / 5)]
     # masked positions cannot be ranked, so they are not missed either: right and real are 3 and 4
     logits = torch.tensor([[0.0, 0.0, 0.0, 5.0, 6.0, LOWEST, LOWEST]])
-    assert average_precision_at_k(logits, gold(4), window=2, k=2).tolist() == [
-        pytest.approx(1.0)  # right: 2, 3, 4 (5 is masked); two ranks, both right
-    ]
+    # right: 2, 3, 4 (5 is masked); two ranks, both right
+    assert average_precision_at_k(logits, gold(4), window=2, k=2).tolist() == [pytest.approx(1.0)]
     assert average_precision_at_k(logits, gold(4), window=1, k=7).tolist() == [1.0]  # right: 3, 4
 
 
@@ -116,30 +114,11 @@ def test_constant():
     assert constant(torch.randn(3, 5), gold(0, 1, 2)).tolist() == [1.0, 1.0, 1.0]
 
 
-@pytest.mark.parametrize("score", SCORES)
-def test_k_larger_than_the_sequence(score):
-    logits = ranked([3, 2], 4)
-    assert torch.equal(score(logits, gold(0), k=100, window=1), score(logits, gold(0), k=4, window=1))
-    assert windowed_reciprocal_rank(logits, gold(0), k=100, window=1).tolist() == [pytest.approx(1 / 3)]
-    assert windowed_reciprocal_rank(torch.zeros(1, 1), gold(0)).tolist() == [1.0]
-
-
 def test_ties_are_broken_by_position():
     equal = torch.zeros(1, 1000)
     assert windowed_reciprocal_rank(equal, gold(0)).tolist() == [1.0]
     assert windowed_reciprocal_rank(equal, gold(12)).tolist() == [pytest.approx(1 / 8)]  # 7 is the eighth of 0, 1, ...
     assert windowed_reciprocal_rank(equal, gold(500)).tolist() == [0.0]
-
-
-@pytest.mark.parametrize("mask", [-math.inf, LOWEST])
-@pytest.mark.parametrize("name", COEFFICIENTS)
-def test_masked_positions_are_never_ranked(mask, name):
-    score = COEFFICIENTS[name]
-    logits = torch.randn(8, 12, generator=torch.Generator().manual_seed(0))
-    positions = torch.randint(12, (8,), generator=torch.Generator().manual_seed(1))
-    padded = torch.cat([logits, torch.full((8, 9), mask)], dim=-1)
-    for k in (1, 3, 12, 15, 21, 50):
-        assert torch.equal(score(padded, positions, k=k, window=3), score(logits, positions, k=k, window=3))
 
 
 @pytest.mark.parametrize("mask", [-math.inf, LOWEST])
@@ -167,12 +146,7 @@ def test_no_gradient(name):
 
 
 def test_the_names_that_parameters_may_use():
-    assert list(COEFFICIENTS) == [
-        "constant",
-        "windowed_reciprocal_rank",
-        "average_precision_at_k",
-        "reciprocal_rank_at_k",
-    ]
+
     logits = ranked([19, 20, 21], 40)
     found = {name: score(logits, gold(20), k=10, window=1).item() for name, score in COEFFICIENTS.items()}
     assert found == {

@@ -57,44 +57,25 @@ def test_pairs_and_their_order_written_out():
 
 
 def test_no_targets_means_same_language_pairs_only():
-    assert sample_pairs({"a": PARALLEL}, languages=("en", "de", "zh"), ntl=0, seed=0) == [
-        ("a", "en", "en"),
-        ("a", "de", "de"),
-        ("a", "zh", "zh"),
-    ]
-
-
-@pytest.mark.parametrize("ntl", [2, 3, 50])
-def test_all_targets_means_all_pairs(ntl):
     codes = ("en", "de", "zh")
-    pairs = sample_pairs({"a": PARALLEL}, languages=codes, ntl=ntl, seed=5)
+    pairs = sample_pairs({"a": PARALLEL}, languages=codes, ntl=0, seed=0)
+    assert pairs == [("a", code, code) for code in codes]
+    pairs = sample_pairs({"a": PARALLEL}, languages=codes, ntl=2, seed=5)  # and all of them, all pairs
     assert pairs == [("a", question, context) for question in codes for context in codes]
-
-
-def test_one_language():
-    assert sample_pairs({"a": ["en"]}, languages=["en"], ntl=1, seed=0) == [("a", "en", "en")]
 
 
 def test_no_ids():
     assert sample_pairs({}, languages=PARALLEL, ntl=3, seed=0) == []
 
 
-@pytest.mark.parametrize("hash_seed", ["1", "2"])
-def test_the_same_in_another_process(hash_seed):
+def test_the_same_in_another_process():
     code = (
         "from xqa_lib.sampling import sample_pairs\n"
         "ids = {f'q{i}': {'en', 'es', 'de', 'ar', 'hi', 'vi', 'zh'} for i in range(4)}\n"
-        "languages = ('en', 'es', 'de', 'ar', 'hi', 'vi', 'zh')\n"
-        "print(sample_pairs(ids, languages=languages, ntl=3, seed=1))\n"
+        "print(sample_pairs(ids, languages=('en', 'es', 'de', 'ar', 'hi', 'vi', 'zh'), ntl=3, seed=1))\n"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    options = {"env": {**os.environ, "PYTHONHASHSEED": "1"}, "cwd": Path(__file__).parent.parent, "text": True}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, **options).stdout
     assert out.strip() == str(sample_pairs(FOUR, languages=PARALLEL, ntl=3, seed=1))
 
 
@@ -112,43 +93,26 @@ def test_the_draw_of_an_id_does_not_depend_on_the_others_or_on_order():
     assert drawn(shuffled)["q0"] == "zh hi es"  # emitted in the order of `languages`
 
 
-def test_further_languages_of_an_id_are_not_drawn():
-    wide = {"q0": [*PARALLEL, "th", "el"]}
-    assert drawn(sample_pairs(wide, languages=PARALLEL, ntl=3, seed=0)) == {"q0": "es hi zh"}
-
-
 def test_targets_are_nested():
     ids = {f"n{i}": PARALLEL for i in range(200)}
     smaller = {example_id: set() for example_id in ids}
     for ntl in range(1, 7):
-        larger = {
-            key: set(v.split()) for key, v in drawn(sample_pairs(ids, languages=PARALLEL, ntl=ntl, seed=4)).items()
-        }
+        found = drawn(sample_pairs(ids, languages=PARALLEL, ntl=ntl, seed=4))
+        larger = {example_id: set(targets.split()) for example_id, targets in found.items()}
         for example_id, targets in larger.items():
             assert len(targets) == ntl
             assert smaller[example_id] < targets
         smaller = larger
 
 
-@pytest.mark.parametrize("ntl", [1, 3, 5])
+@pytest.mark.parametrize("ntl", [1, 3])
 def test_targets_are_uniform(ntl):
     # 6,000 draws of ntl from 6: mean 1000 * ntl per language, standard deviation at most sqrt(6000 / 4) = 39
     ids = {f"id-{i}": PARALLEL for i in range(6000)}
-    counts = Counter(
-        code
-        for value in drawn(sample_pairs(ids, languages=PARALLEL, ntl=ntl, seed=3)).values()
-        for code in value.split()
-    )
+    found = drawn(sample_pairs(ids, languages=PARALLEL, ntl=ntl, seed=3))
+    counts = Counter(" ".join(found.values()).split())
     assert set(counts) == set(PARALLEL) - {"en"}
     assert all(abs(count - 1000 * ntl) < 4 * 39 for count in counts.values()), counts
-
-
-def test_pairs_of_targets_are_uniform():
-    # 15 pairs of 6 targets: mean 400 of 6,000, standard deviation 19
-    ids = {f"id-{i}": PARALLEL for i in range(6000)}
-    counts = Counter(drawn(sample_pairs(ids, languages=PARALLEL, ntl=2, seed=8)).values())
-    assert len(counts) == 15
-    assert all(abs(count - 400) < 4 * 19 for count in counts.values()), counts
 
 
 def test_seeds_differ_and_may_be_strings():
@@ -181,15 +145,6 @@ def test_without_a_pivot():
     assert len(set().union(*left_out)) == 7  # English among them
 
 
-def test_another_pivot():
-    assert drawn(sample_pairs(FOUR, languages=PARALLEL, ntl=2, seed=0, pivot="zh"), without="zh") == {
-        "q0": "en es",
-        "q1": "ar vi",
-        "q2": "en de",
-        "q3": "es hi",
-    }
-
-
 def test_ids_are_drawn_in_their_order_and_nested():
     ids = [f"q{number}" for number in range(12)]
     assert draw_ids(ids, 3, seed=1) == ["q2", "q5", "q10"]
@@ -206,10 +161,9 @@ def test_ids_are_drawn_in_their_order_and_nested():
     assert all(65 < count < 135 for count in counts)  # 100 expected, standard deviation 9
 
 
-@pytest.mark.parametrize("count", [-1, 13, 2.0, True, "3"])
+@pytest.mark.parametrize("count", [-1, 13, 2.0, True])
 def test_a_count_of_ids_that_cannot_be_drawn(count):
-    message = f"count must be an integer from 0 (all) to the number of ids, 12, got {count!r}"
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ValueError, match=rf"^count must be an integer from 0 \(all\) to .*, 12, got {count}$"):
         draw_ids([f"q{number}" for number in range(12)], count, seed=1)
 
 
@@ -219,26 +173,17 @@ def test_a_count_of_ids_that_cannot_be_drawn(count):
         ({"ntl": -1}, "ntl (number of target languages) must be an integer >= 0, got -1"),
         ({"ntl": 2.0}, "ntl (number of target languages) must be an integer >= 0, got 2.0"),
         ({"ntl": True}, "ntl (number of target languages) must be an integer >= 0, got True"),
-        ({"ntl": "3"}, "ntl (number of target languages) must be an integer >= 0, got '3'"),
         ({"languages": ["en", "de", "en"]}, "languages must be distinct and at least one, got ['en', 'de', 'en']"),
         ({"languages": [], "pivot": None}, "languages must be distinct and at least one, got []"),
         ({"pivot": "fr"}, "the pivot 'fr' is not one of the languages ['en', 'de', 'zh']; name one of them, or None"),
-        (
-            {"ids_to_languages": {"a": ["en", "de", "zh"], "b": ["de"]}},
-            "id 'b' has no version in en, zh; expected all of en, de, zh: drop the id or the language",
-        ),
+        ({"ids_to_languages": {"b": ["de"]}, "ntl": 0}, "id 'b' has no version in en, zh; expected all of en, de, zh"),
+        ({"ids_to_languages": {"b": ["de"]}}, "id 'b' has no version in en, zh; expected all of en, de, zh: drop the"),
     ],
 )
 def test_errors(arguments, message):
     good = {"ids_to_languages": {"a": PARALLEL}, "languages": ["en", "de", "zh"], "ntl": 1, "seed": 0}
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         sample_pairs(**(good | arguments))
-
-
-def test_an_id_that_lacks_a_language_is_refused_for_every_ntl():
-    for ntl in (0, 1, 6):
-        with pytest.raises(ValueError, match=r"^id 'a' has no version in zh; expected"):
-            sample_pairs({"a": PARALLEL[:-1]}, languages=PARALLEL, ntl=ntl, seed=0)
 
 
 def test_key_is_sha256_of_the_joined_parts():

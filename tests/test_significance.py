@@ -36,9 +36,6 @@ def many_pairs(values, languages="abcdefg"):
 ZERO = series([0.0] * 5)
 
 
-# Wilcoxon
-
-
 def test_wilcoxon_by_hand():
     # Differences .1 .2 .3 .4 -.5: ranks 1...5, the smaller sum is that of the one negative difference, 5. Of the 32
     # sign patterns, those with a sum <= 5: {} 1 2 3 4 5 12 13 14 23: 10, so p = 2 * 10 / 32.
@@ -97,76 +94,34 @@ def test_order_of_the_scores_does_not_matter():
         assert repr(test(a, b)) == repr(test(a.iloc[::-1], b.sample(frac=1, random_state=3)))
 
 
-def test_other_names_of_the_levels_will_do():
-    names = ["q", "ql", "cl"]
-    assert paired_wilcoxon(series([1, 1, 0], names=names), series([0, 0, 1], names=names)).n == 3
-    assert paired_bootstrap(series([1, 1, 0], names=names), series([0, 0, 1], names=names)).n == 3
-
-
-# Errors in the arguments
-
-
-@pytest.mark.parametrize("test", [paired_wilcoxon, paired_bootstrap])
 @pytest.mark.parametrize(
     ("a", "b", "error", "message"),
     [
         ([1.0], ZERO, TypeError, "scores_a must be a pandas Series of scores, got list"),
-        (
-            ZERO,
-            pd.Series([1.0]),
-            ValueError,
-            "scores_b must be indexed by the three levels id, question_lang, context_lang, found 1 level(s) [None]; "
-            "use table.set_index(['id', 'question_lang', 'context_lang'])",
-        ),
-        (
-            series([1.0, 0.5, 0.2], ids=["q0", "q0", "q1"]),
-            series([1.0, 0.5]),
-            ValueError,
-            "scores_a has more than one score for ('q0', 'en', 'en'); average over the seeds, or filter to one run, "
-            "set and system first",
-        ),
+        (ZERO, pd.Series([1.0]), ValueError, "scores_b must be indexed by the three levels id, question_lang, context"),
+        (series([1, 0], ids=["q0", "q0"]), ZERO, ValueError, "scores_a has more than one score for ('q0', 'en', 'en')"),
         (
             series([1.0, math.nan]),
             series([1.0, 0.0]),
             ValueError,
-            "scores_a has no finite score for ('q1', 'en', 'en'); an unanswered question scores 0",
+            "scores_a has no finite score for ('q1', 'en'",
         ),
-        (
-            series([1.0, 0.0]),
-            series([1.0, 0.0], names=["id", "context_lang", "question_lang"]),
-            ValueError,
-            "the index levels of scores_a are ['id', 'question_lang', 'context_lang'], those of scores_b ['id', "
-            "'context_lang', 'question_lang']; name and order them alike",
-        ),
+        (series([1.0]), series([1.0], names=KEY[::-1]), ValueError, "name and order them alike"),
         (
             ZERO,
             series([0.0, 0.0], ids=["q0", "x"]),
             ValueError,
-            "scores_a and scores_b must have the same keys; 4 only in scores_a: ('q1', 'en', 'en'), ('q2', 'en', "
-            "'en'), ('q3', 'en', 'en') and 1 more; 1 only in scores_b: ('x', 'en', 'en'). Filter both to the same "
-            "questions and language pairs, or score the missing ones as 0",
+            "must have the same keys; 4 only in scores_a: ('q1', 'en', 'en'), ('q2', 'en', 'en'), ('q3', 'en', 'en') "
+            "and 1 more; 1 only in scores_b: ('x', 'en', 'en')",
         ),
-        (
-            ZERO,
-            series([0.0] * 5, question="de"),
-            ValueError,
-            "scores_a and scores_b must have the same keys; 5 only in scores_a: ('q0', 'en', 'en'), ('q1', 'en', "
-            "'en'), ('q2', 'en', 'en') and 2 more; 5 only in scores_b: ('q0', 'de', 'en'), ('q1', 'de', 'en'), ('q2', "
-            "'de', 'en') and 2 more. Filter both to the same questions and language pairs, or score the missing ones "
-            "as 0",
-        ),
-        (
-            ZERO.iloc[:0],
-            ZERO.iloc[:0],
-            ValueError,
-            "scores_a and scores_b are empty; does the filter leave any question?",
-        ),
+        (ZERO, series([0.0] * 5, question="de"), ValueError, "5 only in scores_b: ('q0', 'de', 'en')"),
+        (ZERO.iloc[:0], ZERO.iloc[:0], ValueError, "are empty; does the filter leave any question?"),
     ],
 )
-def test_wrong_scores(test, a, b, error, message):
-    with pytest.raises(error) as caught:
-        test(a, b)
-    assert str(caught.value) == message
+def test_wrong_scores(a, b, error, message):
+    for test in (paired_wilcoxon, paired_bootstrap):
+        with pytest.raises(error, match=re.escape(message)):
+            test(a, b)
 
 
 @pytest.mark.parametrize(
@@ -175,29 +130,13 @@ def test_wrong_scores(test, a, b, error, message):
         ({"resamples": 0}, "resamples must be an integer >= 1, got 0"),
         ({"resamples": 1e4}, "resamples must be an integer >= 1, got 10000.0"),
         ({"confidence": 95}, "confidence must lie in (0, 1), got 95; 0.95 stands for 95%"),
-        (
-            {"cluster": "title"},
-            "cluster must be a level of the index, one of ['id', 'question_lang', 'context_lang'], or None, got "
-            "'title'",
-        ),
-        (
-            {"cluster": "context_lang"},
-            "the bootstrap needs more than one value of 'context_lang' to resample, found 1; use more questions",
-        ),
+        ({"cluster": "title"}, "cluster must be a level of the index, one of ['id', 'question_lang', 'context_lang']"),
+        ({"cluster": "context_lang"}, "needs more than one value of 'context_lang' to resample, found 1"),
     ],
 )
 def test_wrong_options(options, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ValueError, match=re.escape(message)):
         paired_bootstrap(ZERO, ZERO, **options)
-
-
-def test_bootstrap_of_one_question():
-    message = r"^the bootstrap needs more than one key to resample, found 1; use more questions$"
-    with pytest.raises(ValueError, match=message):
-        paired_bootstrap(series([1.0]), series([0.0]), cluster=None)
-
-
-# Bootstrap
 
 
 def test_bootstrap_by_hand():
@@ -221,31 +160,12 @@ def test_bootstrap_of_equal_systems():
     assert paired_bootstrap(ZERO, ZERO, resamples=50) == Comparison(5, 0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.95)
 
 
-def test_bootstrap_is_a_function_of_the_seed():
-    rng = np.random.default_rng(2)
-    a, b = series(rng.random(30)), series(rng.random(30))
-    assert paired_bootstrap(a, b, seed=5) == paired_bootstrap(a, b, seed=5)
-    assert paired_bootstrap(a, b, seed=5).low != paired_bootstrap(a, b, seed=6).low
-
-
 def test_bootstrap_agrees_with_the_standard_error():
     differences = np.random.default_rng(3).normal(0.02, 0.3, 2000)
     error = differences.std() / math.sqrt(2000)
     result = paired_bootstrap(series(differences), series(np.zeros(2000)), resamples=20_000)
     assert result.low == pytest.approx(differences.mean() - 1.96 * error, abs=0.08 * error)
     assert result.high == pytest.approx(differences.mean() + 1.96 * error, abs=0.08 * error)
-
-
-def test_interval_covers_the_truth():
-    rng = np.random.default_rng(4)
-    covered = 0
-    for _ in range(300):
-        # questions differ by 0.2 in the mean; the 9 language pairs of one add little
-        effect = np.repeat(rng.normal(0.2, 0.5, 40), 9) + rng.normal(0, 0.1, 360)
-        a = many_pairs(np.zeros(40), "abc") + effect
-        result = paired_bootstrap(a, 0 * a, resamples=400)
-        covered += result.low <= 0.2 <= result.high
-    assert 0.90 <= covered / 300 <= 0.98
 
 
 def test_ids_are_resampled_whole():
@@ -269,9 +189,6 @@ def test_clusters_of_unequal_size_weigh_by_their_scores():
     result = paired_bootstrap(a, 0 * a, confidence=0.4)
     assert (result.difference, result.low, result.high) == (0.75, 0.75, 0.75)
     assert result.p_value == pytest.approx(0.5, abs=0.03)
-
-
-# Seeds and ids
 
 
 def runs(*values, keys=None):
@@ -420,16 +337,15 @@ def test_a_resample_without_a_language_pair():
     assert result.standard_error**2 == pytest.approx(2 * np.var([0.4, 0.5, 0.5, 0.4]), rel=0.02)
 
 
-@pytest.mark.parametrize("confidence", [0.95, 0.9])
-def test_p_value_and_interval_agree(confidence):
+def test_p_value_and_interval_agree():
     rng = np.random.default_rng(9)
     outcomes = set()
     for _ in range(150):
         seeds, ids = rng.integers(1, 5), rng.integers(2, 12)
         effect = rng.normal(0, 0.5) + rng.normal(0, rng.choice([0, 0.2]), (seeds, 1)) + rng.normal(0, 0.3, (seeds, ids))
         scores = runs(*effect)
-        result = seed_and_id_test(scores, {0: 0 * scores[1]}, resamples=30, confidence=confidence)
-        significant = result.p_value < 1 - confidence
+        result = seed_and_id_test(scores, {0: 0 * scores[1]}, resamples=30, confidence=0.9)
+        significant = result.p_value < 0.1
         assert significant == (result.low > 0 or result.high < 0)
         assert result.low < result.difference < result.high
         outcomes.add(significant)
@@ -465,6 +381,9 @@ def test_order_does_not_matter_and_the_seed_does():
     assert seed_and_id_test(scores, zeros(scores), seed=6).standard_error != result.standard_error
 
 
+OTHER_NAMES = {1: series([0, 0], names=["q", "ql", "cl"])}
+
+
 @pytest.mark.parametrize(
     ("a", "b", "options", "error", "message"),
     [
@@ -476,49 +395,21 @@ def test_order_does_not_matter_and_the_seed_does():
             {},
             ValueError,
             "both sides need the same seeds, or one of them a single run, found scores_a seeds 1, 2 and scores_b seeds "
-            "1, 2, 3; train and score the missing ones, or leave out the others",
+            "1, 2, 3",
         ),
-        (
-            {1: series([0, 0]), 2: series([0, 0, 0])},
-            {1: series([0, 0]), 2: series([0, 0, 0])},
-            {},
-            ValueError,
-            "seed 2 scored other keys than seed 1: ('q2', 'en', 'en'); every seed must score the same questions and "
-            "language pairs",
-        ),
+        (runs([0, 0], [0] * 3), runs([0, 0], [0] * 3), {}, ValueError, "seed 2 scored other keys than seed 1: ('q2'"),
         (runs([0, 0]), runs([0]), {}, ValueError, "scores_a and scores_b must have the same keys; 1 only in scores_a"),
         (runs([0]), runs([0]), {}, ValueError, "the test needs more than one id to resample, found 1; use more"),
-        (
-            {1: series([0, 0], names=["q", "ql", "cl"])},
-            {1: series([0, 0], names=["q", "ql", "cl"])},
-            {},
-            ValueError,
-            "the index levels must be named id, question_lang, context_lang, found ['q', 'ql', 'cl']; rename them",
-        ),
+        (OTHER_NAMES, OTHER_NAMES, {}, ValueError, "the index levels must be named id, question_lang, context_lang"),
         (runs([0, 0]), runs([0, 0]), {"confidence": 95}, ValueError, "confidence must lie in (0, 1), got 95"),
         (runs([0, 0]), runs([0, 0]), {"resamples": 0}, ValueError, "resamples must be an integer >= 1, got 0"),
-        (
-            runs([0, 0]),
-            runs([0, 0]),
-            {"clusters": {"q0": "a"}},
-            ValueError,
-            "clusters names none for 1 ids, such as 'q1'; give every id one",
-        ),
-        (
-            runs([0, 0]),
-            runs([0, 0]),
-            {"clusters": {"q0": "a", "q1": "a"}},
-            ValueError,
-            "the test needs more than one cluster of ids to resample, found 1; use more questions",
-        ),
+        (runs([0, 0]), runs([0, 0]), {"clusters": {"q0": 1}}, ValueError, "names none for 1 ids, such as 'q1'"),
+        (runs([0, 0]), runs([0, 0]), {"clusters": {"q0": 1, "q1": 1}}, ValueError, "more than one cluster of ids to "),
     ],
 )
 def test_seeds_and_ids_refuse(a, b, options, error, message):
-    with pytest.raises(error, match=f"^{re.escape(message)}"):
+    with pytest.raises(error, match=re.escape(message)):
         seed_and_id_test(a, b, **options)
-
-
-# Equivalence
 
 
 def test_equivalence_by_hand():
@@ -545,22 +436,17 @@ def test_equivalence_is_a_90_percent_interval_within_the_margin():
     assert outcomes == {True, False}
 
 
-# Holm
-
-
 @pytest.mark.parametrize(
     ("p_values", "adjusted"),
     [
         ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),  # 4 x .005, 3 x .01, 2 x .03, then .04 held at .06
         ([0.5, 0.6, 0.001], [1.0, 1.0, 0.003]),
         ([0.02, 0.02], [0.04, 0.04]),
-        ([0.2], [0.2]),
         ([], []),
     ],
 )
 def test_holm_by_hand(p_values, adjusted):
     assert holm(p_values) == pytest.approx(adjusted)
-    assert isinstance(holm(p_values), list)
 
 
 def test_holm_keeps_the_index():
@@ -572,9 +458,6 @@ def test_holm_keeps_the_index():
 def test_holm_refuses_what_is_no_p_value(wrong):
     with pytest.raises(ValueError, match=rf"^p-values must lie in \[0, 1\], got {wrong}$"):
         holm([0.1, wrong])
-
-
-# Tables
 
 
 def long_table(scores, name="mlqa"):
@@ -639,12 +522,6 @@ def test_compare_systems_by_hand():
     assert gxlt == pytest.approx(math.erfc(50 / math.sqrt(676.25) / math.sqrt(2)))
 
 
-def test_filters_before_it_tests():
-    # tested on the whole set and read off for XLT, the difference would have the other sign
-    table = compare_systems(long_table(system_scores()), "base", resamples=99).set_index("task")
-    assert table.loc["xlt", "difference"] > 0 > table.loc["gxlt", "difference"]
-
-
 def test_a_table_is_the_test_of_its_rows():
     rng = np.random.default_rng(13)
     keys = [key for key in KEYS if key != ("q3", "en", "de")]  # pairs of unequal size
@@ -661,18 +538,6 @@ def test_a_table_is_the_test_of_its_rows():
     measured = ["difference", "low", "high", "ruled_out", "standard_error"]
     assert row[measured].tolist() == pytest.approx([100 * getattr(expected, name) for name in measured])
     assert (row["p"], row["degrees_of_freedom"]) == pytest.approx((expected.p_value, expected.degrees_of_freedom))
-
-
-def test_more_seeds_of_the_same_spread_are_surer():
-    table = long_table(system_scores())
-    skd = table["system"] == "skd"
-    copies = [table[skd].assign(seed=table.loc[skd, "seed"] + shift) for shift in (0, 10, 20)]
-    more = compare_systems(pd.concat([table[~skd], *copies]), "base", resamples=99)
-    # six differences 5 points on either side: variance 6 * 25 / 5 / 6, of five degrees of freedom
-    assert more["seeds"].tolist() == [6, 6, 6]
-    assert more["standard_error"].to_numpy() == pytest.approx([math.sqrt(5)] * 3)
-    assert more["degrees_of_freedom"].to_numpy() == pytest.approx([5, 5, 5])
-    assert more["p_wilcoxon"].tolist() == compare_systems(table, "base", resamples=99)["p_wilcoxon"].tolist()
 
 
 def test_value_em():
@@ -703,21 +568,12 @@ def test_by_language_separates_question_and_context():
 
 
 def test_rows_do_not_depend_on_the_order_of_the_scores():
-    scores = system_scores()
-    scores["ce", 0] = {key: 0.01 * rank for rank, key in enumerate(KEYS)}
+    scores = system_scores() | {("ce", 0): {key: 0.01 * rank for rank, key in enumerate(KEYS)}}
     table = pd.concat([long_table(scores, name) for name in ("xquad", "mlqa")])
     expected = compare_systems(table, "base", resamples=99)
-    assert (
-        expected[["set", "system"]].to_numpy().tolist()
-        == [["mlqa", "ce"], ["mlqa", "skd"]] * 3
-        + [
-            ["xquad", "ce"],
-            ["xquad", "skd"],
-        ]
-        * 3
-    )
+    rows = [(name, system) for name in ("mlqa", "xquad") for _ in range(3) for system in ("ce", "skd")]
+    assert list(zip(expected["set"], expected["system"], strict=True)) == rows
     # Holm's family is one set: two systems in three tasks
-    assert expected["p_holm"].max() <= 1
     pd.testing.assert_series_equal(expected["p_holm"][:6], holm(expected["p"][:6]), check_names=False)
     pd.testing.assert_frame_equal(compare_systems(table.sample(frac=1, random_state=0), "base", resamples=99), expected)
     categories = {name: "category" for name in ("system", "set", *KEY)}
@@ -740,60 +596,25 @@ def changed(**columns):
     [
         (changed(), "base", {"value": "f2"}, "value must be 'f1' or 'em', got 'f2'"),
         (changed(), "base", {"by": "id"}, "by must be None, 'question_lang' or 'context_lang', got 'id'"),
-        (
-            changed().drop(columns="set"),
-            "base",
-            {},
-            "scores lacks the column(s) set; found system, seed, id, question_lang, context_lang, em, f1",
-        ),
+        (changed().drop(columns="set"), "base", {}, "scores lacks the column(s) set; found system, seed, id, "),
         (changed(), "ce", {}, "the baseline 'ce' is not one of the systems 'base', 'skd'"),
-        (
-            changed(system="base", seed=range(60)),
-            "base",
-            {},
-            "the baseline 'base' is the only system in scores; add one to compare it with",
-        ),
+        (changed(system="base", seed=range(60)), "base", {}, "the baseline 'base' is the only system in scores"),
         (changed(f1=50.0), "base", {}, "f1 must lie in 0..1, got 50.0 in row 0; divide points by 100"),
         (changed(set=None), "base", {}, "scores has empty cells in the column(s) set; every row needs its key"),
-        (
-            pd.concat([changed(), changed().iloc[:1]]),
-            "base",
-            {},
-            "scores has more than one row for system base, seed 0, set mlqa, id q0, question_lang en, context_lang "
-            "en; was a run read twice?",
-        ),
-        (
-            changed().iloc[:-1],
-            "base",
-            {},
-            "set 'mlqa', system 'skd': 2 seeds, but 1 of them scored ('q4', 'de', 'de'); every seed must score the "
-            "same questions and language pairs",
-        ),
-        (
-            changed().iloc[1:],
-            "base",
-            {},
-            "system 'skd' on set 'mlqa' and system 'base' on set 'mlqa' must have the same keys; 1 only in system "
-            "'skd' on set 'mlqa': ('q0', 'en', 'en'). Filter both to the same questions and language pairs, or score "
-            "the missing ones as 0",
-        ),
+        (pd.concat([changed(), changed()[:1]]), "base", {}, "one row for system base, seed 0, set mlqa, id q0, quest"),
+        (changed()[:-1], "base", {}, "system 'skd': 2 seeds, but 1 of them scored ('q4', 'de', 'de'); every seed must"),
+        (changed()[1:], "base", {}, "the same keys; 1 only in system 'skd' on set 'mlqa': ('q0', 'en', 'en')"),
         (
             pd.concat([changed(), changed(system="ce", seed=lambda table: 2 * table["seed"]).iloc[20:]]),
             "ce",
             {},
-            "both sides need the same seeds, or one of them a single run, found system 'skd' on set 'mlqa' seeds 0, 1 "
-            "and system 'ce' on set 'mlqa' seeds 0, 2; train and score the missing ones, or leave out the others",
+            "found system 'skd' on set 'mlqa' seeds 0, 1 and system 'ce' on set 'mlqa' seeds 0, 2",
         ),
-        (
-            pd.concat([changed(), changed(set="xquad").query("system == 'skd'")]),
-            "base",
-            {},
-            "set 'xquad' has no scores of 'base'; evaluate them on it, or leave out the set or the systems",
-        ),
+        (pd.concat([changed(), changed(set="x")[20:]]), "base", {}, "set 'x' has no scores of 'base'; evaluate them"),
     ],
 )
 def test_wrong_tables(table, baseline, options, message):
-    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ValueError, match=re.escape(message)):
         compare_systems(table, baseline, resamples=9, **options)
 
 

@@ -167,8 +167,6 @@ def decomposed(text):
     return unicodedata.normalize("NFD", text)
 
 
-# ---- what people reported --------------------------------------------------------------------------------------------
-
 STRIPPED = ("byte-level, stripped and added space", "byte-level, split and added space")
 COMPOSING = ("WordPiece, composing", "unigram", "XLM-R", "the packaged encoder's", "the project's")
 KANA_COMPOSING = ("WordPiece, composing", "XLM-R", "the packaged encoder's")
@@ -207,9 +205,6 @@ def test_the_best_answer_has_the_lost_letter_too():
     for values, places in zip(logits, (starts, ends), strict=True):
         values[0, places[0]] = 9.0
     assert best_answers(windows, *logits, [context])[0][0].text == "Amsterdam"
-
-
-# ---- where a lost character goes -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -251,8 +246,6 @@ def test_all_tokens_of_a_character_get_what_follows_it():
     windows = encode_pairs(fast, ["1"], ["½\u03012"])
     assert windows.offsets[0].tolist()[3:-1] == [[0, 2], [0, 2], [0, 2], [2, 3]]
 
-
-# ---- properties ------------------------------------------------------------------------------------------------------
 
 FORMS = {"as written": str, "NFD": decomposed, "NFKD": lambda text: unicodedata.normalize("NFKD", text)}
 

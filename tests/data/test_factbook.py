@@ -14,7 +14,6 @@ from xqa_lib.data import factbook
 from xqa_lib.data.factbook import corpus, language_files, review
 from xqa_lib.data.squad_format import Example, GoldAnswer
 from xqa_lib.errors import DataError
-from xqa_lib.languages import LANGUAGES
 
 AVAILABLE = factbook.available_languages()
 ENGLISH = (language_files.FOLDER / "en.yaml").read_text(encoding="utf-8")
@@ -28,18 +27,10 @@ def english_digest():
         paragraphs=8, languages=["en"], seed=7, split="development", wordings="evaluation", questions_per_paragraph=4
     )["en"]
     rows = [
-        [
-            example.id,
-            example.title,
-            example.question,
-            example.context,
-            example.answers[0].text,
-            example.answers[0].start,
-        ]
-        for example in factbook.examples_of(paragraphs)
+        [e.id, e.title, e.question, e.context, e.answers[0].text, e.answers[0].start]
+        for e in factbook.examples_of(paragraphs)
     ]
-    text = json.dumps(rows, ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -56,231 +47,115 @@ def filled(paragraph, template):
     return template.replace("{subject}", paragraph.subject)
 
 
-# ------------------------------------------------------------------------------------------- language files
-
-
 @pytest.mark.parametrize("code", AVAILABLE)
 def test_language_files_have_no_problems(code):
     assert factbook.language_problems(language_files.FOLDER / f"{code}.yaml") == []
 
 
-def test_groups_are_derived_from_the_relations():
-    assert language_files.GROUPS["river"] == {
-        "place": ("source_place", "mouth_place", "dam_place"),
-        "person": ("explorer", "painter"),
-        "metre": ("width", "depth"),
-    }
-    assert sum(len(relations) for relations in language_files.RELATIONS.values()) == 45
-    assert len(set(language_files.SYLLABLES)) == 70
-
-
 def test_english_data_is_loaded_as_written():
     english = factbook.load_language("en")
-    assert english.language == "en"
     assert english.months[4] == "May"
     assert english.words["colour"]["grey"] == "grey"
     assert english.names.syllables["zu"] == "zu"
-    bridges = english.entities["town"].relations["bridges"]
-    assert bridges.statements[0] == "{subject} has {answer} bridges."
-    assert bridges.questions[2] == "How many bridges are there in {subject}?"
+    assert english.entities["town"].relations["bridges"].questions[2] == "How many bridges are there in {subject}?"
     assert factbook.load_language(language_files.FOLDER / "en.yaml") == english
     with pytest.raises(ValueError, match="frozen"):
         english.words.colour.grey = "gray"
+    with pytest.raises(DataError, match=r"^unknown language 'xx': expected one of .*, or the path of a .yaml file$"):
+        factbook.load_language("xx")
 
 
 SYLLABLES = f"{', '.join(language_files.SYLLABLES[:25])}, ... (70 in all)"
-BORN = "entities.person.relations.birth_place"
-WRONG = {
-    "not yaml": (
-        "language: en\n",
-        "language: [en\n",
-        "line 7: expected valid YAML, found: did not find expected ',' or ']'",
-    ),
-    "key twice": (
+
+
+QUESTION, STATEMENT = '"Where was {subject} born?"', '"{subject} was born in {answer}."'
+WRONG = [
+    ("language: en\n", "language: [en\n", "line 7: expected valid YAML, found: did not find expected ',' or ']'"),
+    (
         '    red: "red"\n',
-        '    red: "red"\n    red: "pink"\n',
+        '    red: "red"\n    red: "x"\n',
         "line 32: expected valid YAML, found: key 'red' is given twice",
     ),
-    "unknown language": (
-        "language: en\n",
-        "language: xx\n",
-        f"language: expected one of {', '.join(LANGUAGES)}, found 'xx'",
+    ("language: en\n", "language: xx\n", "language: expected one of en, es, de, "),
+    ("language: en\n", "language: es\n", "language: expected 'en' as in the file name, found 'es'"),
+    ("language: en\n", "language: ru\n", "names.syllables: expected the keys ba, "),  # for another script
+    ('    pink: "pink"\n', "", "words.colour: expected the keys red, blue, green, "),
+    (
+        '  kilogram: "',
+        '  pound: "{number}"\n  kilogram: "',
+        "quantities: expected only the keys metre, kilogram, found also",
     ),
-    "other language": ("language: en\n", "language: es\n", "language: expected 'en' as in the file name, found 'es'"),
-    "missing key": (
-        '    pink: "pink"\n',
-        "",
-        "words.colour: expected the keys red, blue, green, yellow, white, black, brown, grey, pink, orange, "
-        "found no pink",
-    ),
-    "unknown key": (
-        '  kilogram: "{number} kilograms"\n',
-        '  kilogram: "{number} kilograms"\n  pound: "{number} pounds"\n',
-        "quantities: expected only the keys metre, kilogram, found also pound",
-    ),
-    "separator": (
-        '  sentence_separator: " "\n',
-        '  sentence_separator: "  "\n',
-        "text.sentence_separator: expected ' ', found '  '",
-    ),
-    "joiner": (
-        '  name_joiner: " "\n',
-        '  name_joiner: "--"\n',
-        "text.name_joiner: expected a string of at most one character, found '--'",
-    ),
-    "nine digits": (
-        '"0123456789"',
-        '"012345678"',
-        "text.digits: expected the ten digits from zero to nine, found '012345678'",
-    ),
-    "digits without quotes": (
-        '"0123456789"',
-        "1234567890",
-        "text.digits: expected a valid string, found 1234567890",
-    ),
-    "thousands": (
-        "thousands_from: 1000",
-        "thousands_from: 100",
-        "text.thousands_from: expected 1000 or 10000, found 100",
-    ),
-    "date without year": (
-        '"{month} {day}, {year}"',
-        '"{month} {day}"',
-        "text.date: expected {year} exactly once, found it 0 times in '{month} {day}'",
-    ),
-    "eleven months": (', "December"]', "]", "months: expected at least 12, found 11 entries"),
-    "month twice": ('"December"', '"May"', "months: expected distinct entries, found twice 'May'"),
-    "quantity": (
-        '"{number} metres"',
-        '"{numbers} metres"',
-        "quantities.metre: expected {number} exactly once, found it 0 times in '{numbers} metres'",
-    ),
-    "empty word": ('red: "red"', 'red: ""', "words.colour.red: expected a non-empty string, found ''"),
-    "number instead of a word": (
-        'red: "red"',
-        "red: 7",
-        "words.colour.red: expected a valid string, found 7",
-    ),
-    "placeholder in a word": (
-        'red: "red"',
-        'red: "{red}"',
-        "words.colour.red: expected no placeholder, found {red} in '{red}'",
-    ),
-    "word twice": ('red: "red"', 'red: "pink"', "words.colour: expected distinct entries, found twice 'pink'"),
-    "not NFC": (
+    ('_separator: " "\n', '_separator: "  "\n', "text.sentence_separator: expected ' ', found '  '"),
+    ('joiner: " "\n', 'joiner: "--"\n', "text.name_joiner: expected a string of at most one character, found '--'"),
+    ('"0123456789"', '"012345678"', "text.digits: expected the ten digits from zero to nine, found '012345678'"),
+    ('"0123456789"', "1234567890", "text.digits: expected a valid string, found 1234567890"),
+    ("_from: 1000", "_from: 100", "text.thousands_from: expected 1000 or 10000, found 100"),
+    ("{day}, {year}", "{day}", "text.date: expected {year} exactly once, found it 0 times in '{month} {day}'"),
+    (', "December"]', "]", "months: expected at least 12, found 11 entries"),
+    ('"December"', '"May"', "months: expected distinct entries, found twice 'May'"),
+    ('"{number} metres"', '"{numbers} metres"', "quantities.metre: expected {number} exactly once, found it 0 times"),
+    ('red: "red"', 'red: ""', "words.colour.red: expected a non-empty string, found ''"),
+    ('red: "red"', 'red: "{red}"', "words.colour.red: expected no placeholder, found {red} in '{red}'"),
+    ('red: "red"', 'red: "pink"', "words.colour: expected distinct entries, found twice 'pink'"),
+    (
         'red: "red"',
         'red: "re\u0301d"',
-        "words.colour.red: expected text in Unicode form NFC, found 're\u0301d', which is not",
+        "words.colour.red: expected text in Unicode form NFC, found 're\u0301d', which is",
     ),
-    "space at the end": (
-        'red: "red"',
-        'red: "red "',
-        "words.colour.red: expected single spaces inside and none at the ends, found 'red '",
+    ('red: "red"', 'red: "red "', "words.colour.red: expected single spaces inside and none at the ends, found 'red '"),
+    ('red: "red"', 'red: "r\\u200Bed"', "words.colour.red: expected no invisible control characters, found "),
+    ("  finals: {}\n", '  finals: {n: "n", r: "r", s: "s", l: "l"}\n', "names.syllables: expected the keys ba, "),
+    (f"          - {STATEMENT}\n", "", "birth_place.statements: expected at least 3, found 2 entries"),
+    (STATEMENT, '"{subject} was born there."', "birth_place.statements[0]: expected {answer} exactly once, found it 0"),
+    (STATEMENT, '"{subject} {answer} {subject}."', "birth_place.statements[0]: expected {subject} at most once, found"),
+    (QUESTION, '"Was {subject} {answer}?"', "birth_place.questions[0]: expected no placeholder but {subject}, found {"),
+    (QUESTION, '"Where was the person born?"', "birth_place.questions[0]: expected {subject} exactly once, found it 0"),
+    (
+        '- "{subject} is a company',
+        '- "It is one',
+        "company.introductions[0]: expected {subject} exactly once, found it",
     ),
-    "invisible character": (
-        'red: "red"',
-        'red: "r\\u200Bed"',
-        "words.colour.red: expected no invisible control characters, found 'r\\u200bed'",
-    ),
-    "some names": (
-        "  finals: {}\n",
-        '  finals: {n: "n", r: "r", s: "s", l: "l"}\n',
-        f"names.syllables: expected the keys {SYLLABLES}, found no {SYLLABLES}",
-    ),
-    "two wordings": (
-        '          - "{subject} was born in {answer}."\n',
-        "",
-        f"{BORN}.statements: expected at least 3, found 2 entries",
-    ),
-    "wording twice": (
-        '"The place of birth of {subject} is {answer}."',
-        '"{subject} was born in {answer}."',
-        f"{BORN}.statements: expected distinct entries, found twice '{{subject}} was born in {{answer}}.'",
-    ),
-    "no answer": (
-        '"{subject} was born in {answer}."',
-        '"{subject} was born there."',
-        f"{BORN}.statements[0]: expected {{answer}} exactly once, found it 0 times in '{{subject}} was born there.'",
-    ),
-    "subject twice": (
-        '"{subject} was born in {answer}."',
-        '"{subject} was born in {answer}, said {subject}."',
-        f"{BORN}.statements[0]: expected {{subject}} at most once, found it 2 times in "
-        "'{subject} was born in {answer}, said {subject}.'",
-    ),
-    "answer in question": (
-        '"Where was {subject} born?"',
-        '"Was {subject} born in {answer}?"',
-        f"{BORN}.questions[0]: expected no placeholder but {{subject}}, found {{answer}} in "
-        "'Was {subject} born in {answer}?'",
-    ),
-    "question without subject": (
-        '"Where was {subject} born?"',
-        '"Where was the person born?"',
-        f"{BORN}.questions[0]: expected {{subject}} exactly once, found it 0 times in 'Where was the person born?'",
-    ),
-    "introduction without subject": (
-        '"{subject} is a company that is known worldwide."',
-        '"It is a well-known company."',
-        "entities.company.introductions[0]: expected {subject} exactly once, found it 0 times in "
-        "'It is a well-known company.'",
-    ),
-    "single brace": (
-        '"Where was {subject} born?"',
+    (
+        QUESTION,
         '"Where was {subject}} born?"',
-        f"{BORN}.questions[0]: expected braces in pairs, found a single one in 'Where was {{subject}}}} born?'",
+        "birth_place.questions[0]: expected braces in pairs, found a single one",
     ),
-    "digit": (
-        '"Where was {subject} born?"',
-        '"Where was {subject} born 1?"',
-        f"{BORN}.questions[0]: expected no digits, found '1' in 'Where was {{subject}} born 1?'",
-    ),
-    "quotation mark": (
-        '"Where was {subject} born?"',
-        '"Where was “{subject} born?"',
-        f"{BORN}.questions[0]: expected no quotation marks, found '“' in 'Where was “{{subject}} born?'",
-    ),
-    "bracket": (
-        '"Where was {subject} born?"',
-        '"Where (was {subject} born?"',
-        f"{BORN}.questions[0]: expected no brackets, found '(' in 'Where (was {{subject}} born?'",
-    ),
-    "last wording with words of its own": (
+    (QUESTION, '"Where was {subject} born 1?"', "birth_place.questions[0]: expected no digits, found '1' in "),
+    (QUESTION, '"Where was “{subject} born?"', "birth_place.questions[0]: expected no quotation marks, found '“' in "),
+    (QUESTION, '"Where (was {subject} born?"', "birth_place.questions[0]: expected no brackets, found '(' in "),
+    (
         '"In which town was {subject} born?"',
         '"Which town saw {subject} first?"',
-        f"{BORN}.questions: expected at least one word of the other wordings in the last one (used in evaluation "
-        "only), found none in 'Which town saw {subject} first?'",
+        "birth_place.questions: expected at least one word of the other wordings in the last one",
     ),
-    "word at the start": (
+    (
         '"The colour of its cover is {answer}."',
         '"{answer} is the colour of its cover."',
-        "entities.book.relations.cover_colour.statements[1]: expected no {answer} at the start, where a word of the "
-        "lexicon would need a capital letter, found '{answer} is the colour of its cover.'",
+        "cover_colour.statements[1]: expected no {answer} at the start",
     ),
-    "one sentence for two relations": (
+    (
         '"How many schools does {subject} have?"',
         '"How many bridges does {subject} have?"',
-        "entities.town: expected questions of schools that tell it apart from bridges, found the same sentence in "
-        "both: 'How many bridges does {subject} have?'",
+        "entities.town: expected questions of schools that tell it apart from bridges, found the same sentence in both",
     ),
-}
+]
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_language_file_is_named(case, tmp_path):
-    before, after, message = WRONG[case]
-    assert ENGLISH.count(before) >= 1, "the case no longer fits en.yaml"
-    path = tmp_path / "en.yaml"
+@pytest.mark.parametrize(("before", "after", "message"), WRONG)
+def test_a_wrong_language_file_is_named(before, after, message, tmp_path):
+    assert before in ENGLISH, "the case no longer fits en.yaml"
+    path = tmp_path / ("ru.yaml" if "ru" in after.split() else "en.yaml")
     path.write_text(ENGLISH.replace(before, after, 1), encoding="utf-8")
     problems = factbook.language_problems(path)
-    assert problems[0] == f"{path}: {message}"
+    assert problems[0].startswith(f"{path}: ")
+    assert message in problems[0]
     with pytest.raises(DataError) as caught:
         factbook.load_language(path)
-    more = f" (and {len(problems) - 1} more: python -m xqa_lib.data.factbook check en.yaml lists all)"
+    more = f" (and {len(problems) - 1} more: python -m xqa_lib.data.factbook check {path.name} lists all)"
     assert str(caught.value) == problems[0] + (more if len(problems) > 1 else "")
 
 
-def test_all_problems_of_a_file_are_listed(tmp_path, capsys):
+def test_the_check_of_files(tmp_path, capsys):
     path = tmp_path / "en.yaml"
     text = ENGLISH.replace('red: "red"', 'red: ""', 1).replace("thousands_from: 1000", "thousands_from: 3", 1)
     path.write_text(text, encoding="utf-8")
@@ -290,24 +165,17 @@ def test_all_problems_of_a_file_are_listed(tmp_path, capsys):
         f"{path}: words.colour.red: expected a non-empty string, found ''",
         f"{tmp_path / 'fi.yaml'}: expected a language file, found none",
     ]
+    assert review.main(["check", str(language_files.FOLDER / "en.yaml")]) == 0
+    assert capsys.readouterr().out == "1 files, no problems\n"
 
 
-def test_languages_without_spaces_refuse_spaces(tmp_path):
+def test_chinese_refuses_spaces(tmp_path):
     path = tmp_path / "zh.yaml"
     path.write_text(ENGLISH.replace("language: en", "language: zh", 1), encoding="utf-8")
-    problems = [line.removeprefix(f"{path}: ") for line in factbook.language_problems(path)]
-    assert "text.sentence_separator: expected '', found ' '" in problems
-    assert "text.name_joiner: expected no space in Chinese, found ' '" in problems
-    assert "quantities.metre: expected no space in Chinese, found '{number} metres'" in problems
-    assert f"{BORN}.questions[0]: expected no space in Chinese, found 'Where was {{subject}} born?'" in problems
-
-
-def test_other_scripts_need_spellings_of_all_syllables(tmp_path):
-    path = tmp_path / "ru.yaml"
-    path.write_text(ENGLISH.replace("language: en", "language: ru", 1), encoding="utf-8")
-    assert factbook.language_problems(path)[0] == (
-        f"{path}: names.syllables: expected the keys {SYLLABLES}, found no {SYLLABLES}"
-    )
+    problems = "\n".join(factbook.language_problems(path))
+    assert f"{path}: text.sentence_separator: expected '', found ' '" in problems
+    for place in ("text.name_joiner", "quantities.metre", "entities.person.relations.birth_place.questions[0]"):
+        assert f"{path}: {place}: expected no space in Chinese, found " in problems
 
 
 def test_pieces_of_names_must_stay_nfc_when_joined(tmp_path):
@@ -320,17 +188,6 @@ def test_pieces_of_names_must_stay_nfc_when_joined(tmp_path):
     ]
 
 
-def test_an_unknown_language_is_named():
-    with pytest.raises(DataError) as caught:
-        factbook.load_language("xx")
-    assert str(caught.value) == (
-        f"unknown language 'xx': expected one of {', '.join(LANGUAGES)}, or the path of a .yaml file"
-    )
-
-
-# ------------------------------------------------------------------------------------------- the corpus
-
-
 def test_random_draws_are_pinned():
     stream = corpus._Stream("seed", 1)
     assert [stream.below(1000) for _ in range(4)] == [873, 57, 146, 998]
@@ -339,22 +196,11 @@ def test_random_draws_are_pinned():
 
 
 def test_english_corpus_is_byte_identical():
-    assert english_digest() == ENGLISH_DIGEST, (
-        "changed on purpose? python tests/data/test_factbook.py prints the new value"
-    )
-
-
-def test_corpus_does_not_depend_on_the_hash_seed():
-    for hash_seed in ("0", "12345"):
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-        done = subprocess.run(
-            [sys.executable, __file__],
-            env=environment,
-            cwd=Path(__file__).parent.parent.parent,
-            capture_output=True,
-            text=True,
-        )
-        assert done.stdout.strip() == ENGLISH_DIGEST, done.stderr
+    assert english_digest() == ENGLISH_DIGEST, "changed on purpose? python tests/data/test_factbook.py prints the value"
+    command = [sys.executable, __file__]
+    environment = os.environ | {"PYTHONHASHSEED": "12345"}
+    done = subprocess.run(command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.stdout.strip() == ENGLISH_DIGEST, done.stderr
 
 
 def test_paragraphs_do_not_depend_on_what_else_is_generated(training):
@@ -398,10 +244,10 @@ def test_names_of_a_paragraph_are_not_inside_each_other(code, evaluation):
             assert not any(name in other for other in names[:index] + names[index + 1 :]), paragraph.context
 
 
-@pytest.mark.parametrize("code", [code for code in AVAILABLE if not LANGUAGES[code].spaces])
-def test_no_spaces_in_thai_and_chinese(code, evaluation):
-    for example in factbook.examples_of(evaluation[code]):
-        assert not any(character.isspace() for character in example.question + example.context)
+def test_no_spaces_in_thai_and_chinese(evaluation):
+    for code in ("th", "zh"):
+        for example in factbook.examples_of(evaluation[code]):
+            assert not any(character.isspace() for character in example.question + example.context)
 
 
 @pytest.mark.parametrize("code", AVAILABLE)
@@ -435,12 +281,10 @@ def test_paragraphs_state_whole_groups_with_distinct_answers(training):
         assert "colour" in kinds or paragraph.entity != "animal"
 
 
-def test_every_relation_is_stated(training):
+def test_every_relation_is_stated():
     paragraphs = factbook.generate(paragraphs=300, languages=["en"], seed=1, split="train")["en"]
     stated = {(paragraph.entity, fact.relation) for paragraph in paragraphs for fact in paragraph.facts}
-    assert stated == {
-        (entity, relation) for entity, relations in language_files.RELATIONS.items() for relation in relations
-    }
+    assert stated == {(entity, name) for entity, relations in language_files.RELATIONS.items() for name in relations}
 
 
 def test_values_are_possible():
@@ -469,9 +313,7 @@ def words_of(split):
 
 def test_names_of_splits_are_disjoint():
     words = {split: words_of(split) for split in factbook.SPLITS}
-    for split, own in words.items():
-        assert len(own) > 300
-        assert {corpus.split_of(word) for word in own} == {split}
+    assert min(map(len, words.values())) > 300
     assert sum(map(len, words.values())) == len(set().union(*words.values()))
 
 
@@ -507,29 +349,17 @@ def test_numbers_dates_and_names_are_written_as_the_language_says():
     assert corpus._answer_text(other, "date", (1701, 5, 9)) == "May ٩, ١٧٠١"
 
 
-WRONG_ARGUMENTS = {
-    "split": (
-        {"split": "dev"},
-        "split must be one of train, parallel, development, test, zero_shot, got 'dev'",
-    ),
-    "wordings": ({"wordings": "all"}, "wordings must be one of training, evaluation, got 'all'"),
-    "questions": (
-        {"questions_per_paragraph": 0},
-        "questions_per_paragraph must be at least 1, or None for all, got 0",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", WRONG_ARGUMENTS)
-def test_wrong_arguments_are_refused(case):
-    changed, message = WRONG_ARGUMENTS[case]
-    arguments = {"paragraphs": 1, "languages": ["en"], "seed": 0, "split": "train"} | changed
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 -- the whole text is compared below
-        factbook.generate(**arguments)
-    assert str(caught.value) == message
-
-
-# ------------------------------------------------------------------------------------------- cross-lingual pairs
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"split": "dev"}, "split must be one of train, parallel, development, test, zero_shot, got 'dev'"),
+        ({"wordings": "all"}, "wordings must be one of training, evaluation, got 'all'"),
+        ({"questions_per_paragraph": 0}, "questions_per_paragraph must be at least 1, or None for all, got 0"),
+    ],
+)
+def test_wrong_arguments_are_refused(changed, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        factbook.generate(**{"paragraphs": 1, "languages": ["en"], "seed": 0, "split": "train"} | changed)
 
 
 def example(key, question, context, answer, language, title="town 00000"):
@@ -549,18 +379,12 @@ def test_cross_lingual_takes_context_and_answer_from_the_context_language():
 
 def test_cross_lingual_refuses_what_is_not_parallel():
     english = [example("a", "Where?", "In Bada.", "Bada", "en")]
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(
+        DataError, match=r"^expected the same question ids in es and en, found 1 in only one of them .*: a"
+    ):
         factbook.cross_lingual({"en": english, "es": []}, "es", "en")
-    assert str(caught.value) == (
-        "expected the same question ids in es and en, found 1 in only one of them (first: a); "
-        "generate both with the same arguments"
-    )
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=r"^expected examples in 'es', found only en; generate that language too$"):
         factbook.cross_lingual({"en": english}, "es", "en")
-    assert str(caught.value) == "expected examples in 'es', found only en; generate that language too"
-
-
-# ------------------------------------------------------------------------------------------- the guess by answer type
 
 
 def test_type_guess_by_hand():
@@ -571,12 +395,10 @@ def test_type_guess_by_hand():
     assert factbook.type_guess_baseline([asked("founder", "town"), asked("bridges", "town")]) == pytest.approx(125 / 3)
     assert factbook.type_guess_baseline([asked("bridges", "town")], by_size=True) == 50
     assert factbook.type_guess_baseline([asked("population", "town")], by_size=True) == 100
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=r"^expected factbook examples, found id 'test-00000-mayor' with title 'river"):
         factbook.type_guess_baseline([asked("mayor", "river")])
-    assert str(caught.value) == "expected factbook examples, found id 'test-00000-mayor' with title 'river 00000'"
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=r"^expected factbook examples, found none$"):
         factbook.type_guess_baseline([])
-    assert str(caught.value) == "expected factbook examples, found none"
 
 
 def test_type_guess_is_what_counting_the_stated_facts_gives(training):
@@ -612,34 +434,19 @@ def test_type_guess_fails(split):
     assert factbook.type_guess_baseline(examples, by_size=True) < 46
 
 
-# ------------------------------------------------------------------------------------------- command line
-
-
-def test_sample_marks_the_answers(capsys):
+def test_samples(capsys):
     assert review.main(["sample", "en", "--seed", "1", "--paragraphs", "2"]) == 0
     first, second = capsys.readouterr().out.strip().split("\n\n")
     lines = first.splitlines()
     assert lines[0].count("[") == lines[0].count("]") == len(lines) - 1
-    for line in lines[1:]:
-        assert line[line.index("[") :] in lines[0]
+    assert all(line[line.index("[") :] in lines[0] for line in lines[1:])  # the answers are marked
     assert second != first
-
-
-def test_sample_of_all_sentences(capsys):
     assert review.main(["sample", "en", "--all"]) == 0
     out = capsys.readouterr().out
     assert len(out.strip().split("\n\n")) == 3 * len(language_files.RELATIONS)
     assert out.count("  How many bridges ") == 2
-
-
-def test_sample_names_the_problem(capsys):
     assert review.main(["sample", "xx"]) == 1
     assert capsys.readouterr().err.startswith("unknown language 'xx': expected one of en, es, ")
-
-
-def test_check_says_that_all_is_well(capsys):
-    assert review.main(["check", str(language_files.FOLDER / "en.yaml")]) == 0
-    assert capsys.readouterr().out == "1 files, no problems\n"
 
 
 if __name__ == "__main__":

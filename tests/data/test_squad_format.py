@@ -59,8 +59,7 @@ def refusal(path, **options):
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
-    if set(options) <= {"require_answers"}:
-        assert problems(path, **options)[0] == message
+    assert problems(path, **options)[0] == message
     return message.removeprefix(f"{path}: ")
 
 
@@ -86,275 +85,159 @@ def test_read_gives_records_in_order_with_the_languages(save):
 
 def test_offsets_count_code_points(save):
     data = document(question(answers=[{"text": "b", "answer_start": 2}]), context="a\U0001f600b")
-    assert read(save(data))[0].answers == (GoldAnswer("b", 2),)
-
-
-def test_byte_order_mark_is_accepted(save):
-    assert len(read(save(b"\xef\xbb\xbf" + json.dumps(document()).encode()))) == 1
-
-
-def test_title_is_optional(save):
-    data = document()
-    del data["data"][0]["title"]
-    assert read(save(data))[0].title == ""
-
-
-def test_records_cannot_be_changed(save):
-    example = read(save(document()))[0]
-    with pytest.raises(AttributeError):
-        example.id = "other"
+    del data["data"][0]["title"]  # optional, like the byte order mark
+    (example,) = read(save(b"\xef\xbb\xbf" + json.dumps(data).encode()))
+    assert (example.answers, example.title) == ((GoldAnswer("b", 2),), "")
 
 
 @pytest.mark.parametrize(
-    ("content", "expected"),
+    ("content", "place", "found"),
     [
-        (
-            b'{"data": [\n  {"title": oops}]}',
-            "line 2, column 13: expected JSON, found an error (Expecting value); correct the text there, or fetch the "
-            "file again",
-        ),
+        (b'{"data": [\n  {"title": oops}]}', "line 2, column 13", "(Expecting value); correct the text there"),
         (
             b'{"data": [{"title": "x", ',
-            "line 1, column 26: expected JSON, found an error (Expecting property name enclosed in double quotes); the "
-            "file ends too early: was its download or copy cut off?",
+            "line 1, column 26",
+            "the file ends too early: was its download or copy cut off?",
         ),
-        (b"", "line 1, column 1: expected JSON, found an error (Expecting value); the file is empty"),
-        (
-            b"<!DOCTYPE html>",
-            "line 1, column 1: expected JSON, found an error (Expecting value); this looks like a web page: download "
-            "the raw file",
-        ),
+        (b"", "line 1, column 1", "found an error (Expecting value); the file is empty"),
+        (b"<!DOCTYPE html>", "line 1, column 1", "this looks like a web page: download the raw file"),
         (
             b"version https://git-lfs.github.com/spec/v1\n",
-            "line 1, column 1: expected JSON, found an error (Expecting value); this is a Git LFS pointer, not the "
-            "data: run git lfs pull",
+            "line 1, column 1",
+            "this is a Git LFS pointer, not the data",
         ),
-        (
-            b'{"data": []}\n{"data": []}',
-            'line 1.context: missing; expected a string, found the keys "data"; is this SQuAD v1.1 format?',
-        ),
+        (b'{"data": []}\n{"data": []}', "line 1.context", "missing; expected a string, found the keys"),
         (
             b'{"id": "a"}\n{\n"id": "b"}',
-            "line 2, column 2: expected JSON, found an error (Expecting property name enclosed in double quotes); of "
-            "several values (JSON Lines), each must be whole and alone on its line",
+            "line 2, column 2",
+            "of several values (JSON Lines), each must be whole",
         ),
-        (
-            b'{"data": []} x',
-            "line 1, column 14: expected JSON, found an error (Extra data); of several values (JSON Lines), each must "
-            "be whole and alone on its line",
-        ),
+        (b'{"data": []} x', "line 1, column 14", "of several values (JSON Lines), each must be whole and alone"),
         (
             b'{\n"data": "caf\xe9"}',
-            "line 2: expected UTF-8, found the byte 0xe9 at offset 14; save the file as UTF-8",
+            "line 2",
+            "expected UTF-8, found the byte 0xe9 at offset 14; save the file as UTF-8",
         ),
         (
             '{"data": []}'.encode("utf-16"),
-            "line 1: expected UTF-8, found the byte 0xff at offset 0; this looks like UTF-16: save the file as UTF-8",
+            "line 1",
+            "this looks like UTF-16: save the file as UTF-8",
         ),
-        (
-            b"\x1f\x8b\x08\x00rest",
-            "line 1: expected UTF-8, found the byte 0x8b at offset 1; this looks like a compressed file: unpack it "
-            "first",
-        ),
+        (b"\x1f\x8b\x08\x00rest", "line 1", "this looks like a compressed file: unpack it first"),
         (
             b"[" * 200_000,
-            "lists and objects are nested too deeply to read; expected at most about a dozen levels: is this the right "
-            "file?",
+            "lists and objects are nested too deeply to read; expected at most",
+            "is this the right file?",
         ),
+        (b'{"data": ' + b"9" * 5000 + b"}", "expected JSON, found a value that cannot be read (", ""),
     ],
-    ids=[
-        "syntax",
-        "cut-off",
-        "empty",
-        "html",
-        "lfs",
-        "json-lines",
-        "json-lines broken",
-        "after the end",
-        "latin-1",
-        "utf-16",
-        "gzip",
-        "nested",
-    ],
+    ids=lambda value: None if isinstance(value, str) else repr(value[:20]),
 )
-def test_unreadable_json(save, content, expected):
-    assert refusal(save(content)) == expected
+def test_unreadable_json(save, content, place, found):
+    message = refusal(save(content))
+    assert message.startswith(place)
+    assert found in message
 
 
-def test_number_too_long_to_read(save):
-    assert refusal(save(b'{"data": ' + b"9" * 5000 + b"}")).startswith(
-        "expected JSON, found a value that cannot be read ("
-    )
-
-
-def test_missing_file(tmp_path):
-    path = tmp_path / "none.json"
-    assert refusal(path) == "cannot be read: No such file or directory; check the path"
-
-
-def test_folder_instead_of_file(tmp_path):
-    assert refusal(tmp_path) == (
-        "expected a file, or a folder that Dataset.save_to_disk wrote (with state.json); check the path"
-    )
+def test_neither_file_nor_saved_dataset(tmp_path):
+    assert refusal(tmp_path / "none.json") == "cannot be read: No such file or directory; check the path"
+    assert refusal(tmp_path).startswith("expected a file, or a folder that Dataset.save_to_disk wrote")
 
 
 FIRST = "data[0].paragraphs[0].qas[0]"
 
 
+def answers(*values):
+    return document(question(answers=list(values)))
+
+
 @pytest.mark.parametrize(
-    ("content", "expected"),
+    ("content", "place", "found"),
     [
-        ([], "top level: expected at least one question, found none; is this the right file?"),
-        (["x"], '[0]: expected an object with the keys id, title, context, question, answers, found the string "x"'),
-        ("x", 'top level: expected an object with the key data, found the string "x"'),
-        ({"dat": []}, 'data: missing; expected a list of articles, found the keys "dat"; is this SQuAD v1.1 format?'),
-        ({}, "data: missing; expected a list of articles, found the keys none; is this SQuAD v1.1 format?"),
-        ({"data": {}}, "data: expected a list of articles, found an object"),
-        ({"data": []}, "data: expected at least one question, found none; is this the right file?"),
-        ({"data": ["x"]}, 'data[0]: expected an object with the key paragraphs, found the string "x"'),
-        (
-            {"data": [{"title": "t"}]},
-            'data[0].paragraphs: missing; expected a list of paragraphs, found the keys "title"; is this SQuAD v1.1 '
-            "format?",
-        ),
-        (document(title=3), "data[0].title: expected a string, found the number 3"),
-        (document(context=None), "data[0].paragraphs[0].context: expected a string, found null"),
-        (document(context=""), "data[0].paragraphs[0].context: expected text, found an empty string; fill it in"),
-        (document(context=" \n"), "data[0].paragraphs[0].context: expected text, found only white space; fill it in"),
-        (
-            document(question(question="")),
-            f"{FIRST}.question: expected text, found an empty string; fill it in",
-        ),
-        (document(question(question=True)), f"{FIRST}.question: expected a string, found true"),
-        (document(question(id=7)), f"{FIRST}.id: expected a string, found the number 7; write it in quotes"),
-        (document(question(id="")), f"{FIRST}.id: expected text, found an empty string; fill it in"),
+        ([], "top level", "expected at least one question, found none; is this the right file?"),
+        (["x"], "[0]", 'expected an object with the keys id, title, context, question, answers, found the string "x"'),
+        ("x", "top level", 'expected an object with the key data, found the string "x"'),
+        ({"dat": []}, "data", 'missing; expected a list of articles, found the keys "dat"; is this SQuAD v1.1 format?'),
+        ({}, "data", "missing; expected a list of articles, found the keys none"),
+        ({"data": {}}, "data", "expected a list of articles, found an object"),
+        ({"data": []}, "data", "expected at least one question, found none; is this the right file?"),
+        ({"data": ["x"]}, "data[0]", 'expected an object with the key paragraphs, found the string "x"'),
+        (document(title=3), "data[0].title", "expected a string, found the number 3"),
+        (document(context=None), "data[0].paragraphs[0].context", "expected a string, found null"),
+        (document(context=""), "data[0].paragraphs[0].context", "expected text, found an empty string; fill it in"),
+        (document(context=" \n"), "data[0].paragraphs[0].context", "expected text, found only white space; fill it in"),
+        (document(question(question=True)), f"{FIRST}.question", "expected a string, found true"),
+        (document(question(id=7)), f"{FIRST}.id", "expected a string, found the number 7; write it in quotes"),
+        (document(question(id="")), f"{FIRST}.id", "expected text, found an empty string; fill it in"),
         (
             document(question(answers=...)),
-            f'{FIRST}.answers: missing; expected a list of answers, found the keys "id", "question"; is this SQuAD '
-            "v1.1 format?",
+            f"{FIRST}.answers",
+            'missing; expected a list of answers, found the keys "id',
         ),
+        (document(question(answers={"text": []})), f"{FIRST}.answers", "expected a list of answers, found an object"),
+        (answers("Prague"), f"{FIRST}.answers[0]", "expected an object with the keys text and answer_start"),
+        (answers({"text": "x", "answer_start": "2"}), f"{FIRST}.answers[0].answer_start", "expected a whole number"),
+        (answers({"text": "x", "answer_start": 2.0}), f"{FIRST}.answers[0].answer_start", "expected a whole number"),
         (
-            document(question(answers={"text": ["Prague"], "answer_start": [22]})),
-            f"{FIRST}.answers: expected a list of answers, found an object",
+            answers({"text": "x", "answer_start": True}),
+            f"{FIRST}.answers[0].answer_start",
+            "a whole number, found true",
         ),
-        (
-            document(question(answers=["Prague"])),
-            f'{FIRST}.answers[0]: expected an object with the keys text and answer_start, found the string "Prague"',
-        ),
-        (
-            document(question(answers=[{"text": "Prague", "answer_start": "22"}])),
-            f'{FIRST}.answers[0].answer_start: expected a whole number, found the string "22"',
-        ),
-        (
-            document(question(answers=[{"text": "Prague", "answer_start": 22.0}])),
-            f"{FIRST}.answers[0].answer_start: expected a whole number, found the number 22.0",
-        ),
-        (
-            document(question(answers=[{"text": "Prague", "answer_start": True}])),
-            f"{FIRST}.answers[0].answer_start: expected a whole number, found true",
-        ),
-        (
-            document(question(answers=[{"text": None, "answer_start": 22}])),
-            f"{FIRST}.answers[0].text: expected a string, found null",
-        ),
+        (answers({"text": None, "answer_start": 2}), f"{FIRST}.answers[0].text", "expected a string, found null"),
         (
             document(question(), question()),
-            f'data[0].paragraphs[0].qas[1].id: the id "q1" is already used at {FIRST}; ids must be unique in a file: '
-            "rename one of the questions",
+            "data[0].paragraphs[0].qas[1].id",
+            f'the id "q1" is already used at {FIRST}; ids must be unique in a file',
         ),
         (
             document(question(question="Where\ud800?")),
-            f"{FIRST}.question: expected valid Unicode, found half of a surrogate pair (\\ud800) at code point 5; "
-            "repair the text with the program that wrote it",
+            f"{FIRST}.question",
+            "expected valid Unicode, found half of a surrogate pair (\\ud800) at code point 5",
         ),
+        (answers(), f'{FIRST} (id "q1").answers', f"expected at least one gold answer, found none; {NO_GOLD_HINT}"),
         (
-            document(question(answers=[])),
-            f'{FIRST} (id "q1").answers: expected at least one gold answer, found none; {NO_GOLD_HINT}',
-        ),
-        (
-            document(question(answers=[{"text": "", "answer_start": 0}])),
-            f'{FIRST} (id "q1").answers[0]: expected a gold answer, found an empty text; {NO_GOLD_HINT}',
-        ),
-        (
-            document(question(answers=[{"text": " ", "answer_start": 6}])),
-            f'{FIRST} (id "q1").answers[0]: expected a gold answer, found an empty text; {NO_GOLD_HINT}',
+            answers({"text": " ", "answer_start": 6}),
+            f'{FIRST} (id "q1").answers[0]',
+            f"expected a gold answer, found an empty text; {NO_GOLD_HINT}",
         ),
     ],
 )
-def test_wrong_structure(save, content, expected):
-    assert refusal(save(content)) == expected
+def test_wrong_structure(save, content, place, found):
+    message = refusal(save(content))
+    assert message.startswith(f"{place}: ")
+    assert found in message
 
 
 @pytest.mark.parametrize(
     ("answer", "start", "context", "expected"),
     [
-        (
-            "Prague",
-            21,
-            CONTEXT,
-            'expected the answer "Prague" at answer_start 21, but there stands " Pragu"; it occurs at 22, 38; correct '
-            "answer_start",
-        ),
-        (
-            "a",
-            0,
-            "bananas and apes",
-            'expected the answer "a" at answer_start 0, but there stands "b"; it occurs at 1, 3, 5, ...; correct '
-            "answer_start",
-        ),
-        (
-            "Vienna",
-            22,
-            CONTEXT,
-            'expected the answer "Vienna" at answer_start 22, but there stands "Prague"; it does not occur in the '
-            "context: correct the answer or the context",
-        ),
-        (
-            "far",
-            999,
-            CONTEXT,
-            'expected the answer "far" at answer_start 999, but the context has only 62 code points; it occurs at 58; '
-            "correct answer_start",
-        ),
-        (
-            "far.",
-            -4,  # a negative index would find it from the end
-            CONTEXT,
-            'expected the answer "far." at answer_start -4, but offsets start at 0; it occurs at 58; correct '
-            "answer_start",
-        ),
-        (
-            "far",
-            62,
-            CONTEXT,
-            'expected the answer "far" at answer_start 62, but the context has only 62 code points; it occurs at 58; '
-            "correct answer_start; it seems to count bytes, expected code points",
-        ),
+        ("Prague", 21, CONTEXT, 'there stands " Pragu"; it occurs at 22, 38; correct answer_start'),
+        ("a", 0, "bananas and apes", 'there stands "b"; it occurs at 1, 3, 5, ...; correct answer_start'),
+        ("Vienna", 22, CONTEXT, 'there stands "Prague"; it does not occur in the context'),
+        ("far", 999, CONTEXT, "the context has only 62 code points; it occurs at 58; correct answer_start"),
+        # a negative index would find it from the end
+        ("far.", -4, CONTEXT, "offsets start at 0; it occurs at 58; correct answer_start"),
+        ("far", 62, CONTEXT, "it occurs at 58; correct answer_start; it seems to count bytes, expected code points"),
         (
             "b",
             3,
             "a\U0001f600b",
-            'expected the answer "b" at answer_start 3, but the context has only 3 code points; it occurs at 2; '
-            "correct answer_start; it seems to count UTF-16 units, expected code points",
+            "it occurs at 2; correct answer_start; it seems to count UTF-16 units, ",
         ),
-        (
-            "caf\u00e9",
-            0,
-            "cafe\u0301",
-            'expected the answer "caf\u00e9" at answer_start 0, but there stands "cafe"; it occurs only in another '
-            "Unicode normalisation form: normalise context and answer alike (NFC)",
-        ),
+        ("caf\u00e9", 0, "cafe\u0301", 'there stands "cafe"; it occurs only in another Unicode normalisation form'),
     ],
-    ids=["off-by-one", "many", "absent", "beyond", "negative", "bytes", "utf-16", "nfc"],
 )
 def test_answer_not_at_its_offset(save, answer, start, context, expected):
     data = document(question(answers=[{"text": answer, "answer_start": start}]), context=context)
-    assert refusal(save(data)) == f'{FIRST} (id "q1").answers[0]: {expected}'
+    beginning, _, found = refusal(save(data)).partition(", but ")
+    assert beginning == f'{FIRST} (id "q1").answers[0]: expected the answer "{answer}" at answer_start {start}'
+    assert found.startswith(expected) or expected in found.partition("; ")[2]
 
 
-def test_offsets_are_not_compared_on_request(save):
+def test_less_is_asked_for_on_request(save):
     path = save(document(question(answers=[{"text": "Prague", "answer_start": 3}])))
     assert read(path, check_offsets=False)[0].answers == (GoldAnswer("Prague", 3),)
+    assert [e.id for e in read(save(document(question(), question())), unique_ids=False)] == ["q1", "q1"]
 
 
 @pytest.mark.parametrize("answers", [..., [], [{"text": "", "answer_start": 0}]], ids=["no key", "none", "empty"])
@@ -367,10 +250,6 @@ def test_inputs_without_gold_answers(save, answers):
 def test_answers_that_are_there_must_be_right_even_if_not_required(save):
     path = save(document(question(answers=[{"text": "Prague", "answer_start": 1}])))
     assert "it occurs at 22, 38" in refusal(path, require_answers=False)
-
-
-def test_repeated_ids_on_request(save):
-    assert [e.id for e in read(save(document(question(), question())), unique_ids=False)] == ["q1", "q1"]
 
 
 def test_problems_lists_all_in_order(save):
@@ -403,9 +282,6 @@ def test_parse_can_leave_bad_questions_out():
     assert told[0].startswith(f'archive/x.json: {FIRST} (id "bad").answers: expected at least one gold answer')
 
 
-# --- the flat form
-
-
 def row(**changes):
     value = {"id": "q1", "title": "Tesla", "context": CONTEXT, "question": "Where?"}
     value |= {"answers": {"text": ["Prague"], "answer_start": [22]}} | changes
@@ -421,6 +297,9 @@ OF_ROWS = [
 ]
 
 
+NO_ANSWER = {"text": [], "answer_start": []}
+
+
 def json_lines(rows):
     return "\r\n\n".join(json.dumps(one, ensure_ascii=False) for one in rows).encode()
 
@@ -434,14 +313,12 @@ def test_flat_files(save, content):
     assert read(save(content)) == OF_ROWS
 
 
-def test_a_single_line_and_separators_that_end_no_line(save):
-    text = "a\u2028b Prague"
-    content = json_lines([row(context=text, answers={"text": ["Prague"], "answer_start": [4]})])
-    assert [example.context for example in read(save(content))] == [text]
+def test_a_single_line_with_a_separator_that_ends_no_line(save):
+    (example,) = read(save(json_lines([row(context="a\u2028b Prague", answers=[{"text": "b", "answer_start": 2}])])))
+    assert example.context == "a\u2028b Prague"
 
 
-def test_flat_answers_may_be_a_list_of_objects_or_absent(save):
-    assert read(save([row(answers=[{"text": "far", "answer_start": 58}])]))[0].answers == (GoldAnswer("far", 58),)
+def test_flat_answers_may_be_absent(save):
     inputs = [row(answers=...), row(id="q2", answers=None), row(id="q3", answers={"text": [], "answer_start": []})]
     assert [e.answers for e in read(save(inputs), require_answers=False)] == [(), (), ()]
 
@@ -528,30 +405,24 @@ def test_no_code_of_a_saved_dataset_runs(tmp_path):
     [
         (
             [row(answers={"text": ["Prague"], "answer_start": [21]})],
-            '[0] (id "q1").answers[0]: expected the answer "Prague" at answer_start 21, but there stands " Pragu"; it '
-            "occurs at 22, 38; correct answer_start",
+            '[0] (id "q1").answers[0]: expected the answer "Prague" at answer_start 21, but there stands " Pragu"',
         ),
         (
             [row(), row(id="q2", answers={"text": ["Prague"], "answer_start": []})],
             "[1].answers: expected text and answer_start as two lists of the same length, found a list of 1 and a list "
             "of 0",
         ),
-        (
-            [row(answers={"text": "Prague"})],
-            '[0].answers: expected text and answer_start as two lists of the same length, found the string "Prague" '
-            "and null",
-        ),
-        (
-            [row(), row()],
-            '[1].id: the id "q1" is already used at [0]; ids must be unique in a file: rename one of the ',
-        ),
+        ([row(answers={"text": "x"})], "[0].answers: expected text and answer_start as two lists of the same length, "),
+        ([row(), row()], '[1].id: the id "q1" is already used at [0]; ids must be unique in a file'),
         ([row(), row(id=2)], "[1].id: expected a string, found the number 2; write it in quotes"),
         ([row(context=...)], '[0].context: missing; expected a string, found the keys "id", "title", "question", '),
         ([row(title=3)], "[0].title: expected a string, found the number 3"),
         ([row(answers=...)], "[0].answers: missing; expected a list of answers, found the keys "),
+        ([row(answers=NO_ANSWER)] * 2, '[0] (id "q1").answers: expected at least one gold answer, found none'),
+        # the place in JSON Lines is the line
         (
-            [row(answers={"text": [], "answer_start": []})] * 2,
-            f'[0] (id "q1").answers: expected at least one gold answer, found none; {NO_GOLD_HINT}',
+            b"\n\n\n".join(map(json_lines, ([row()], [row(question="")]))),
+            "line 4.question: expected text, found an empty string",
         ),
     ],
 )
@@ -559,15 +430,7 @@ def test_wrong_rows(save, rows, expected):
     assert refusal(save(rows)).startswith(expected)
 
 
-def test_the_line_of_a_wrong_row(save):
-    content = json_lines([row(), row(id="q2", question="")]).replace(b"\r\n\n", b"\n\n\n")
-    assert refusal(save(content)) == "line 4.question: expected text, found an empty string; fill it in"
-
-
-# --- unanswerable questions (SQuAD 2.0)
-
 IMPOSSIBLE = {"answers": [], "is_impossible": True, "plausible_answers": [{"text": "Prague", "answer_start": 22}]}
-NO_ANSWER = {"text": [], "answer_start": []}
 UNANSWERABLE = (
     "expected questions with an answer in their passage, found 2 of 3 unanswerable (as in SQuAD 2.0); write a file "
     "without them: python -m xqa_lib check FILE --answerable-only OUT"
@@ -624,19 +487,14 @@ LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.ch
 @hypothesis.settings(max_examples=200, deadline=None, derandomize=True)
 def test_any_json_is_read_or_refused(value):
     """No JSON value leads to another error, in the whole document or in place of each part of a good one."""
-    for place in ("", "data", "paragraphs", "qas", "answers", "answer_start"):
-        data = document()
-        steps = {
-            "data": lambda data: data,
-            "paragraphs": lambda data: data["data"][0],
-            "qas": lambda data: data["data"][0]["paragraphs"][0],
-            "answers": lambda data: data["data"][0]["paragraphs"][0]["qas"][0],
-            "answer_start": lambda data: data["data"][0]["paragraphs"][0]["qas"][0]["answers"][0],
-        }
-        if place:
-            steps[place](data)[place] = value
-        else:
-            data = value
+    documents = [value, {"data": value}]
+    for key in ("paragraphs", "qas", "answers", "answer_start"):
+        documents.append(document())
+        part = documents[-1]["data"][0]
+        while key not in part:
+            part = next(child[0] for child in part.values() if isinstance(child, list))
+        part[key] = value
+    for data in documents:
         with contextlib.suppress(DataError):
             parse_squad(json.dumps(data).encode(), "x", question_lang="", context_lang="")
 
@@ -667,14 +525,6 @@ def test_write_groups_by_title_and_context(tmp_path):
     assert back == [examples[0], examples[2], examples[3], examples[1]]
 
 
-def test_write_is_deterministic_and_readable(tmp_path):
-    examples = [example("1", context="الف two", answers=(GoldAnswer("two", 4),))]
-    for name in "ab":
-        write_squad(tmp_path / name, iter(examples), version="1")
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert "الف" in (tmp_path / "a").read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize(
     ("examples", "expected"),
     [
@@ -686,8 +536,7 @@ def test_write_is_deterministic_and_readable(tmp_path):
         ([], "not written: data: expected at least one question, found none"),
         (
             [example("1"), example("2", languages=("de", "en"))],
-            "expected examples of one pair of question and context language, found 2 (de/en, en/en); the format has "
-            "no place for languages: write one file for each pair",
+            "expected examples of one pair of question and context language, found 2 (de/en, en/en); ",
         ),
     ],
     ids=["repeated id", "offset", "nothing", "languages"],
@@ -701,14 +550,15 @@ def test_write_refuses_what_read_would_refuse(tmp_path, examples, expected):
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("language", ["en", "zh", "ar"])
+@pytest.mark.parametrize("language", ["zh", "ar"])
 def test_real_file_survives_writing(real_data_dir, tmp_path, language):
-    examples = read_squad(
-        real_data_dir / "xquad" / f"xquad.{language}.json", question_lang=language, context_lang=language
-    )
-    path = tmp_path / "copy.json"
-    write_squad(path, examples, version="1.1")
-    assert read_squad(path, question_lang=language, context_lang=language) == examples
+    languages = {"question_lang": language, "context_lang": language}
+    examples = read_squad(real_data_dir / "xquad" / f"xquad.{language}.json", **languages)
+    for name in "ab":
+        write_squad(tmp_path / name, iter(examples), version="1.1")
+    assert read_squad(tmp_path / "a", **languages) == examples
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert examples[0].question in (tmp_path / "a").read_text(encoding="utf-8")  # not escaped
 
 
 @pytest.mark.real_data

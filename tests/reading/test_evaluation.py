@@ -1,5 +1,6 @@
 """Scores, their files, their summaries worked out by hand, and the random spans that they are measured against."""
 
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -33,15 +34,9 @@ SCORES = table(
 )
 
 
-# ------------------------------------------------------------------------------------------------ scoring
-
-
 def test_scores_of_predictions():
-    examples = [
-        example("a"),
-        example("b", question_lang="de"),
-        example("c", answer="New York City", context="New York City"),
-    ]
+    city = example("c", answer="New York City", context="New York City")
+    examples = [example("a"), example("b", question_lang="de"), city]
     scores = evaluation.score(examples, ["the Prague!", "Paris", "York"], metric="squad", name="test")
     assert list(scores.columns) == ["set", "id", "question_lang", "context_lang", "em", "f1", "rank", "prediction"]
     assert scores.values.tolist() == [
@@ -77,19 +72,13 @@ def test_the_mlqa_metric_is_that_of_the_context_language():
     assert scores["em"].tolist() == [1.0, 0.0]  # "der" is an article in German only
 
 
-@pytest.mark.parametrize("text", ["", " ", "\n"])
+@pytest.mark.parametrize("text", ["", "\n"])
 @pytest.mark.parametrize("answer", ["Prague", "the"])
 def test_no_answer_scores_zero(text, answer):
     # "the" normalises to nothing, as an empty prediction does; the official metric would call them equal
-    scores = evaluation.score(
-        [example(answer=answer, context="It is the Prague.")], [text], metric="squad", name="test"
-    )
+    asked = example(answer=answer, context="It is the Prague.")
+    scores = evaluation.score([asked], [text], metric="squad", name="test")
     assert scores[["em", "f1"]].values.tolist() == [[0.0, 0.0]]
-
-
-def test_as_many_predictions_as_examples():
-    with pytest.raises(ValueError, match="shorter"):
-        evaluation.score([example("a"), example("b")], ["x"], metric="squad", name="test")
 
 
 def test_reading_and_scoring_several_sets(monkeypatch):
@@ -123,26 +112,9 @@ def test_reading_and_scoring_several_sets(monkeypatch):
     ]
 
 
-# ------------------------------------------------------------------------------------------------ files
-
-
 TEXTS = [
-    "NA",
-    "",
-    "1.0",
-    "007",
-    "nan",
-    "None",
-    "true",
-    'the "old" town, they say',
-    "two\nlines",
-    "two\r\nlines",
-    "carriage\rreturn",
-    " space around ",
-    "مدينة براغ",
-    "北京，中国",
-    "กรุงเทพฯ",
-    "\u2028separator\ufeff",
+    *("NA", "", "1.0", "007", "nan", "None", "true", 'the "old" town, they say', "two\nlines", "two\r\nlines"),
+    *("carriage\rreturn", " space around ", "مدينة براغ", "北京，中国", "กรุงเทพฯ", "\u2028separator\ufeff"),
     "'single' \\ backslash\ttab",
 ]
 
@@ -159,17 +131,10 @@ def test_scores_read_back_as_they_were_written(tmp_path):
     assert back.values.tolist() == scores.values.tolist()  # every text, id and float, to the last bit
     assert back["em"].dtype == back["f1"].dtype == float
     assert back["rank"].dtype == int
-    assert [path.name for path in file.parent.iterdir()] == ["scores.csv"]
-    assert file.read_bytes().startswith(
-        b"set,id,question_lang,context_lang,em,f1,rank,prediction\nfactbook-test,NA,en,ar,0.0"
-    )
-
-
-def test_writing_the_same_scores_again_gives_the_same_bytes(tmp_path):
-    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
-    evaluation.write_scores(first, SCORES)
-    evaluation.write_scores(second, evaluation.read_scores(first))
-    assert first.read_bytes() == second.read_bytes()
+    written = file.read_bytes()
+    assert written.startswith(b"set,id,question_lang,context_lang,em,f1,rank,prediction\nfactbook-test,NA,en,ar,0.0")
+    evaluation.write_scores(file, back)
+    assert file.read_bytes() == written
 
 
 HEAD = "set,id,question_lang,context_lang,em,f1,rank,prediction\n"
@@ -180,13 +145,10 @@ HEAD = "set,id,question_lang,context_lang,em,f1,rank,prediction\n"
     [
         (
             "set,id,em,f1\ns,a,1.0,1.0\n",
-            "expected the columns set, id, question_lang, context_lang, em, f1, rank, prediction, found set, id, em, ",
+            "expected the columns set, id, question_lang, context_lang, em, f1, rank, pred",
         ),
         ("", "not a table of scores: No columns to parse from file; run the evaluation stage again"),
-        (
-            HEAD + "s,a,en,en,right,1.0,1,x\n",
-            "em, f1 and rank must be numbers: could not convert string to float: '",
-        ),
+        (HEAD + "s,a,en,en,right,1.0,1,x\n", "em, f1 and rank must be numbers: could not convert string to float: "),
         (HEAD + "s,a,en,en,1.0,,1,x\n", "em, f1 and rank must be numbers: could not convert string to float: ''"),
         (HEAD + "s,a,en,en,1.0,1.0,first,x\n", "em, f1 and rank must be numbers: invalid literal for int() with base"),
     ],
@@ -194,12 +156,8 @@ HEAD = "set,id,question_lang,context_lang,em,f1,rank,prediction\n"
 def test_files_that_are_no_scores(content, message, tmp_path):
     file = tmp_path / "scores.csv"
     file.write_text(content, encoding="utf-8")
-    with pytest.raises(DataError) as error:
+    with pytest.raises(DataError, match=f"^{re.escape(f'{file}: {message}')}"):
         evaluation.read_scores(file)
-    assert str(error.value).startswith(f"{file}: {message}")
-
-
-# ------------------------------------------------------------------------------------------------ summaries
 
 
 def test_means_of_pairs_are_points():
@@ -231,13 +189,8 @@ def test_tasks_pick_their_rows():
     assert evaluation.of_task(rows, "xlt").index.tolist() == [0, 3]
     assert evaluation.of_task(rows, "gxlt").index.tolist() == [0, 1, 2, 3]
     assert evaluation.of_task(rows, "gxlt_off_diagonal").index.tolist() == [1, 2]
-
-
-@pytest.mark.parametrize("task", ["XLT", "g-xlt", "", None])
-def test_unknown_tasks_are_refused(task):
-    with pytest.raises(ValueError) as error:  # noqa: PT011
-        evaluation.of_task(SCORES, task)
-    assert str(error.value) == f"task must be one of xlt, gxlt, gxlt_off_diagonal, got {task!r}"
+    with pytest.raises(ValueError, match=r"^task must be one of xlt, gxlt, gxlt_off_diagonal, got 'XLT'$"):
+        evaluation.of_task(rows, "XLT")
 
 
 def test_the_language_matrix():
@@ -262,8 +215,6 @@ def test_languages_that_the_study_does_not_know_keep_their_place_in_the_matrix()
     assert matrix.columns.tolist() == ["en", "de", "fr"]
     assert matrix["fr"].dropna().to_dict() == {"en": 50.0, "x-mine": 25.0}
 
-
-# ------------------------------------------------------------------------------------------------ random spans
 
 CONTEXTS = {
     "en": "Prague  is the\ncapital of\tBohemia, and it lies on a river .",
@@ -291,14 +242,9 @@ def test_random_spans_are_slices_of_the_context():
     for one, text in zip(examples, found, strict=True):
         assert text
         assert text in one.context
-    lengths = {
-        language: {
-            len(text) if language in ("th", "zh") else len(text.split())
-            for one, text in zip(examples, found, strict=True)
-            if one.context_lang == language
-        }
-        for language in CONTEXTS
-    }
+    lengths = {language: set() for language in CONTEXTS}
+    for one, text in zip(examples, found, strict=True):
+        lengths[one.context_lang].add(len(text) if one.context_lang in ("th", "zh") else len(text.split()))
     assert lengths["en"] == lengths["ar"] == lengths["hi"] == lengths["ro"] == {1, 2, 3}
     assert lengths["de"] == {1}
     assert lengths["th"] == lengths["zh"] == set(range(1, 9))
@@ -317,17 +263,10 @@ def test_random_spans_depend_on_seed_and_example_alone():
     # values of one machine, which every other must give
     chosen = [example("q1", context=CONTEXTS[language], context_lang=language) for language in ("en", "zh", "ar")]
     assert evaluation.random_spans(chosen, seed=13) == ["on a river", "国的首都。\n它很", "في مدينةِ  القاهرة."]
-
-
-def test_the_same_question_in_another_language_is_another_draw():
-    long = " ".join(f"w{number}" for number in range(200))
-    examples = [example("a", context=long, question_lang=language) for language in ("en", "de", "es")]
-    assert len(set(evaluation.random_spans(examples, seed=1))) == 3
-
-
-def test_a_context_without_words_gives_no_answer():
-    examples = [example(context=" \n"), example(context="", context_lang="zh")]
-    assert evaluation.random_spans(examples, seed=1) == ["", ""]
+    asked = [example("a", context=" ".join(map(str, range(200))), question_lang=language) for language in ("en", "de")]
+    assert len(set(evaluation.random_spans(asked, seed=1))) == 2
+    blank = [example(context=" \n"), example(context="", context_lang="zh")]
+    assert evaluation.random_spans(blank, seed=1) == ["", ""]
 
 
 def test_random_spans_of_another_language_are_cut_by_its_script():

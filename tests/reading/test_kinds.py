@@ -43,9 +43,6 @@ def answered(rows, *, name="factbook-dev", system="one", seed=1):
 ALL = stated(*STATED)
 
 
-# ------------------------------------------------------------------------------------------------ the guess
-
-
 def test_the_guess_is_the_mean_over_all_answers_of_the_kind():
     scores = answered([("place", "en", "x"), ("place", "de", "y"), ("width", "en", "z"), ("date", "en", "")])
     guess = kinds.guess_scores(pd.concat([scores, scores]), ALL)
@@ -79,9 +76,6 @@ def test_the_guess_scores_what_the_baseline_of_the_corpus_says():
     assert len(guess) == 120
     assert 100 * guess["em"].mean() == pytest.approx(factbook.type_guess_baseline(examples))
     assert kinds.right_kinds(scores, table) == [1] * 120
-
-
-# ------------------------------------------------------------------------------------------------ of the right kind
 
 
 @pytest.mark.parametrize(
@@ -132,9 +126,6 @@ def test_scores_of_other_data_are_refused():
         with pytest.raises(DataError) as error:
             function(scores, stated("date"))
         assert str(error.value) == message
-
-
-# ------------------------------------------------------------------------------------------------ the shares
 
 
 def row_of(table, **keys):

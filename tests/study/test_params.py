@@ -48,9 +48,6 @@ def refusal(tmp_path):
     return refuse
 
 
-# -------------------------------------------------------------------------------------------- profiles and sizes
-
-
 def test_the_committed_parameters_are_the_default_profile():
     assert (ROOT / "params.yaml").read_text(encoding="utf-8") == COMPOSED["embedded", "full"]
 
@@ -64,10 +61,6 @@ def test_every_profile_loads_at_every_size(profile, size):
     assert loaded.study == (profile if size == "full" else f"smoke-{profile}")
     others = [yaml.safe_load(text)["paths"] for key, text in COMPOSED.items() if key != (profile, size)]
     assert all(set(other.values()).isdisjoint(loaded.as_dict()["paths"].values()) for other in others)
-
-
-def test_a_profile_alone_is_its_full_size():
-    assert load_params("xquad") == load_params("xquad/full")
 
 
 @pytest.mark.parametrize(("profile", "size"), COMPOSED)
@@ -146,20 +139,6 @@ def test_the_default_study_is_float32_everywhere_so_that_machines_can_be_compare
     assert {load_params(f"{profile}/smoke").precision for profile in PROFILES} == {"float32"}
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-def test_the_smoke_size_begins_with_a_tiny_encoder_and_lets_every_reader_pass(profile):
-    smoke = load_params(f"{profile}/smoke")
-    assert (smoke.encoder.pretrained, smoke.gate.english) == ("tiny", 0.0)
-
-
-def test_parameters_cannot_be_changed_in_place():
-    loaded = load_params("embedded")
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        loaded.size = "smoke"
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        loaded.reader.epochs = 2
-
-
 def test_folders_are_those_of_the_repository_wherever_one_stands(tmp_path, monkeypatch):
     loaded = load_params("embedded/smoke")
     monkeypatch.chdir(tmp_path)
@@ -171,40 +150,18 @@ def test_folders_are_those_of_the_repository_wherever_one_stands(tmp_path, monke
     assert elsewhere.data_folder == tmp_path / "data"
 
 
-def test_a_file_here_goes_before_the_repository_s(tmp_path, monkeypatch):
-    (tmp_path / "params.yaml").write_text(COMPOSED["xquad", "smoke"], encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    assert load_params("params.yaml").profile == "xquad"
-
-
-# ------------------------------------------------------------------------------------- what is refused, and how
-
-
 @pytest.mark.parametrize(
-    ("source", "message"),
+    ("function", "arguments", "message"),
     [
-        ("embeded", "embeded: no such parameter file, nor one of the profiles embedded, xquad, paper (as in"),
-        ("embeded/smoke", "embeded/smoke: no such parameter file, nor one of the profiles embedded, xquad, paper"),
-        ("embedded/tiny", "unknown size 'tiny': expected one of full, smoke"),
+        (load_params, ["embeded"], "embeded: no such parameter file, nor one of the profiles embedded, xquad, paper"),
+        (load_params, ["embeded/smoke"], "embeded/smoke: no such parameter file, nor one of the profiles embedded, "),
+        (load_params, ["embedded/tiny"], "unknown size 'tiny': expected one of full, smoke"),
+        (compose, ["hugs"], "unknown profile 'hugs': expected one of embedded, xquad, paper"),
     ],
 )
-def test_unknown_profile_and_size(source, message):
-    with pytest.raises(DataError) as error:
-        load_params(source)
-    assert str(error.value).startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("hugs",), "unknown profile 'hugs': expected one of embedded, xquad, paper"),
-        (("paper", "big"), "unknown size 'big': expected one of full, smoke"),
-    ],
-)
-def test_compose_refuses_what_it_does_not_know(arguments, message):
-    with pytest.raises(DataError) as error:
-        compose(*arguments)
-    assert str(error.value) == message
+def test_unknown_profile_and_size(function, arguments, message):
+    with pytest.raises(DataError, match=f"^{message}"):
+        function(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -226,21 +183,13 @@ def test_files_that_hold_no_parameters(content, message, tmp_path):
     assert str(error.value).startswith(f"{file}: {message}")
 
 
-LANGUAGES = "'en', 'es', 'de', 'ar', 'hi', 'vi', 'zh', 'el', 'ru', 'tr', 'th', 'bn', 'fi', 'id', 'ko', 'sw' or 'te'"
 FACTS = [
     # unknown, missing
     ("temperature", 2.0, "top level: expected only the keys profile, size, study, paths, "),
     ("methods.skd.temprature", 2.0, "methods.skd: expected only the keys label, ntl, alpha_ce, "),
     ("seeds", ..., "top level: expected the keys profile, size, study, "),
-    (
-        *("evaluation.n_best", ...),
-        "evaluation: expected the keys batch_size, n_best, max_answer_tokens, found no n_best; compose the file anew, "
-        "see conf/",
-    ),
-    (
-        *("evaluation.nbest", 3),
-        "evaluation: expected only the keys batch_size, n_best, max_answer_tokens, found also nbest (meant n_best?)",
-    ),
+    ("evaluation.n_best", ..., "evaluation: expected the keys batch_size, n_best, max_answer_tokens, found no n_best"),
+    ("evaluation.nbest", 3, "evaluation: expected only the keys batch_size, n_best, max_answer_tokens, found also"),
     # of another type
     ("reader.learning_rate", True, "reader.learning_rate: expected a valid number, found True"),
     ("reader.epochs", 1.0, "reader.epochs: expected a valid integer, found 1.0"),
@@ -258,21 +207,10 @@ FACTS = [
     # names that are not known
     ("profile", "enbedded", "profile: expected 'embedded', 'xquad' or 'paper', found 'enbedded'"),
     ("trained", ["ce", "kd"], "unknown method 'kd': expected one of ce, skd, skd-map"),
-    (
-        "sampling.languages",
-        ["en", "xx"],
-        "sampling.languages: the generated corpus has no xx, expected some of en, es, de, ar, hi, vi, zh, ",
-    ),
+    ("sampling.languages", ["en", "xx"], "sampling.languages: the generated corpus has no xx, expected some of en, es"),
     ("sampling.languages", ["en", "EN"], "sampling.languages[1]: unknown language 'EN': expected a code such as "),
-    (
-        "sampling.pivot",
-        "ru",
-        "sampling: pivot must be one of languages (en, es, de, ar, hi, vi, zh) or null, found 'ru'",
-    ),
-    (
-        *("methods.skd.direction", "backward"),
-        "methods.skd.direction: expected 'forward', 'reverse' or 'symmetric', found 'backward'",
-    ),
+    ("sampling.pivot", "ru", "sampling: pivot must be one of languages (en, es, de, ar, hi, vi, zh) or null, found"),
+    ("methods.skd.direction", "backward", "methods.skd.direction: expected 'forward', 'reverse' or 'symmetric', found"),
     ("sweeps.directions", ["up"], "sweeps.directions[0]: expected 'forward', 'reverse' or 'symmetric', found 'up'"),
     ("methods.a b", {}, "methods.a b: expected letters, for it names a folder, found 'a b' (and 1 more)"),
     # values out of their range
@@ -292,98 +230,57 @@ FACTS = [
     ("sweeps.label_noise", [1.0], "sweeps.label_noise[0]: expected < 1, found 1.0"),
     # values that do not go together
     ("features.stride", 256, "features: stride 256 and max_question_length 48 must be less than max_length 256"),
-    (
-        *("encoder.pretrained", "some/model"),
-        "encoder: pretrained some/model is taken as it is: set encoder.layers to null and encoder.vocabulary to all",
-    ),
-    (
-        *("data.questions_of_set", {"factbok-dev": 1}),
-        "data: questions_of_set names factbok-dev, but the sets are factbook-dev, factbook-test, factbook-zero-shot, "
-        "factbook-dev-en: name these",
-    ),
-    (
-        *("data.zero_shot_sets", ["factbook-dev-en", "factbook-test"]),
-        "data: zero_shot_sets names factbook-test, which all systems are scored on: name each set once",
-    ),
-    (
-        *("gate.set", "mlqa-dev"),
-        "gate.set mlqa-dev is not among the sets of the study (factbook-dev, factbook-test, factbook-zero-shot, "
-        "factbook-dev-en); name one",
-    ),
+    ("encoder.pretrained", "some/model", "encoder: pretrained some/model is taken as it is: set encoder.layers to"),
+    ("data.questions_of_set", {"factbok-dev": 1}, "data: questions_of_set names factbok-dev, but the sets are"),
+    ("data.zero_shot_sets", ["factbook-dev-en", "factbook-test"], "data: zero_shot_sets names factbook-test, which"),
+    ("gate.set", "mlqa-dev", "gate.set mlqa-dev is not among the sets of the study (factbook-dev, factbook-test"),
     ("learning_rates", {"kd": 0.1}, "unknown method 'kd': expected one of ce, skd, skd-map"),
     ("learning_rates", {"ce": 0.0}, "learning_rates.ce: expected > 0, found 0.0"),
-    (
-        "sweeps.choice_seeds",
-        [4, 2],
-        "sweeps.choice_seeds [2] are among seeds: what chooses must not report; take others",
-    ),
-    (
-        "methods.ce.view",
-        "parallel",
-        "methods.ce: view parallel needs a teacher, but there is no coefficient: set one, or ",
-    ),
+    ("sweeps.choice_seeds", [4, 2], "sweeps.choice_seeds [2] are among seeds: what chooses must not report; take"),
+    ("methods.ce.view", "parallel", "methods.ce: view parallel needs a teacher, but there is no coefficient: set one"),
     ("methods.skd.generations", 2, "distillation.epochs 3 must be a multiple of methods.skd.generations 2"),
-    (
-        *("tests", {"set": "factbook-test", "against": {"ce": ["kd"]}, "margin": 1.0}),
-        "unknown method 'kd': expected one of ce, skd, skd-map",
-    ),
-    (
-        *("tests", {"set": "mlqa-dev", "against": {"zero-shot": ["ce"]}, "margin": 1.0}),
-        "tests.set mlqa-dev is not among the sets (factbook-dev, factbook-test, factbook-zero-shot, factbook-dev-en)",
-    ),
+    ("tests", {"set": "factbook-test", "against": {"ce": ["kd"]}, "margin": 1.0}, "unknown method 'kd': expected one"),
+    ("tests", {"set": "mlqa-dev", "against": {"zero-shot": ["ce"]}, "margin": 1.0}, "tests.set mlqa-dev is not among"),
     ("generations", 2, "distillation.epochs 3 must be a multiple of generations 2"),
-    (
-        *("methods.skd-map.k", 257),
-        "methods.skd-map.k 257 exceeds features.max_length 256: no window has so many positions to rank; lower k",
-    ),
-    (
-        *("methods.ce.alpha_ce", 0.0),
-        "methods.ce: alpha_ce is 0 and there is no coefficient: nothing to learn from; set one of them",
-    ),
-    (
-        *("methods.skd.label", "CE"),
-        "the labels of the trained methods must be distinct, found ['CE', 'CE', 'SKD, mAP@10']",
-    ),
+    ("methods.skd-map.k", 257, "methods.skd-map.k 257 exceeds features.max_length 256: no window has so many"),
+    ("methods.ce.alpha_ce", 0.0, "methods.ce: alpha_ce is 0 and there is no coefficient: nothing to learn from; set"),
+    ("methods.skd.label", "CE", "the labels of the trained methods must be distinct, found ['CE', 'CE', 'SKD"),
     ("sweeps.left_out", ["EN"], "sweeps.left_out[0]: unknown language 'EN': expected a code such as "),
 ]
 
 
 @pytest.mark.parametrize(("place", "value", "message"), FACTS, ids=lambda fact: str(fact)[:40])
 def test_one_wrong_parameter(place, value, message, refusal):
-    refused = refusal(place, value)
-    assert refused == message if not message.endswith(" ") else refused.startswith(message)
+    assert refusal(place, value).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("override", "found"),
     [
-        ("sampling.pivot", None),
-        ("reader.dropout", None),
-        ("encoder.layers", 6),
-        ("methods.skd.alpha_ce", 0.0),  # "no CE"
-        ("reader.learning_rate", 1),  # a whole number is a float, too
-        ("reader.learning_rate", "3e-5"),  # YAML writes this text as it writes the number
-        ("methods.ce.coefficient", "average_precision_at_k"),
+        ("sampling.pivot=null", lambda p: p.sampling.pivot is None),
+        ("reader.dropout=null", lambda p: p.reader.dropout is None),
+        ("encoder.layers=6", lambda p: p.encoder.layers == 6),
+        ("methods.skd.alpha_ce=0.0", lambda p: p.methods["skd"].alpha_ce == 0),  # "no CE"
+        ("reader.learning_rate=1", lambda p: p.reader.learning_rate == 1.0),  # a whole number is a float, too
+        ("reader.learning_rate='3e-5'", lambda p: p.reader.learning_rate == 3e-5),  # YAML writes this text as a number
+        ("methods.ce.coefficient=constant", lambda p: p.methods["ce"].coefficient == "constant"),
     ],
 )
-def test_values_that_are_good(place, value, tmp_path):
-    tree = copy.deepcopy(EMBEDDED)
-    section, *path = place.split(".")
-    branch = tree[section]
-    for name in path[:-1]:
-        branch = branch[name]
-    branch[path[-1]] = value
+def test_values_that_are_good(override, found, tmp_path):
     file = tmp_path / "params.yaml"
+    tree = copy.deepcopy(EMBEDDED)
+    place, _, value = override.partition("=")
+    *parents, key = place.split(".")
+    branch = tree
+    for name in parents:
+        branch = branch[name]
+    branch[key] = yaml.safe_load(value)
     file.write_text(yaml.safe_dump(tree), encoding="utf-8")
-    built = load_params(file).as_dict()[section]
-    for name in path:
-        built = built[name]
-    assert built == (float(value) if path[-1] == "learning_rate" else value)
+    assert found(load_params(file))
 
 
 def test_a_method_by_its_name():
     loaded = load_params("embedded")
     assert loaded.method("skd-map").coefficient == "windowed_reciprocal_rank"
-    with pytest.raises(DataError) as error:
+    with pytest.raises(DataError, match=r"^unknown method 'skd-mpa': expected one of ce, skd, skd-map$"):
         loaded.method("skd-mpa")
-    assert str(error.value) == "unknown method 'skd-mpa': expected one of ce, skd, skd-map"

@@ -40,27 +40,16 @@ def in_folder(params, folder):
 
 
 def example(example_id, language, number=0):
+    answer = GoldAnswer(str(number), len(language) + 1)
     context = f"{language} {number} the context"
-    return Example(
-        example_id,
-        f"{language} {number}?",
-        context,
-        (GoldAnswer(str(number), len(language) + 1),),
-        "T",
-        language,
-        language,
-    )
+    return Example(example_id, f"{language} {number}?", context, (answer,), "T", language, language)
 
 
 def parallel_examples(languages=PARALLEL, ids=("b", "a", "NA", "007", "1.0")):
     return {language: [example(i, language, number) for number, i in enumerate(ids)] for language in languages}
 
 
-# ------------------------------------------------------------------------------------------------ the sample
-
-
-@pytest.mark.parametrize("pivot", ["en", None])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "pivot"), [(1, "en"), (2, None)])
 def test_the_nested_sample_holds_the_sample_of_every_ntl(seed, pivot, tmp_path, monkeypatch):
     parallel = parallel_examples(ids=[f"id{number}" for number in range(30)])
     monkeypatch.setattr(prepared, "read_parallel", lambda params: parallel)
@@ -82,13 +71,6 @@ def test_the_nested_sample_holds_the_sample_of_every_ntl(seed, pivot, tmp_path, 
     assert read.values.tolist() == table.values.tolist()
 
 
-def test_samples_of_two_seeds_differ(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepared, "read_parallel", lambda params: parallel_examples())
-    params = in_folder(EVERY_ID, tmp_path)
-    first, again, other = (samples.sample(params, seed).values.tolist() for seed in (1, 1, 2))
-    assert first == again != other
-
-
 def test_a_sample_of_one_language_is_that_language(tmp_path, monkeypatch):
     params = changed(in_folder(EVERY_ID, tmp_path), sampling={"languages": ["de"], "pivot": "de"})
     monkeypatch.setattr(prepared, "read_parallel", lambda params: parallel_examples(["de"], ["a", "b"]))
@@ -103,13 +85,6 @@ def test_a_sample_needs_every_id_in_every_language(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"^id 'a' has no version in es; expected all of en, de, es: drop the id"):
         samples.sample(params, 1)
     assert not layout.sampled_file(params, 1).exists()
-
-
-def test_ids_are_aligned():
-    parallel = {"en": [example("b", "en"), example("a", "en")], "de": [example("a", "de"), example("c", "de")]}
-    aligned = samples.aligned_ids(parallel)
-    assert aligned == {"b": {"en"}, "a": {"en", "de"}, "c": {"de"}}
-    assert list(aligned) == ["b", "a", "c"]
 
 
 def test_sampled_examples_have_the_question_of_one_language_and_the_context_of_another():
@@ -129,11 +104,10 @@ def test_sampled_examples_have_the_question_of_one_language_and_the_context_of_a
 def test_a_sample_of_other_data_is_refused(pair):
     parallel = {"en": [example("a", "en"), example("b", "en")], "de": [example("b", "de")]}
     table = pd.DataFrame([("a", *pair, 1)], columns=[*evaluation.KEY, "ntl"])
-    with pytest.raises(DataError) as error:
+    with pytest.raises(
+        DataError, match=f"^the sample names 'a' in {pair[0]} and {pair[1]}, which the parallel data la"
+    ):
         samples.sampled_examples(parallel, table, 1)
-    assert str(error.value) == (
-        f"the sample names 'a' in {pair[0]} and {pair[1]}, which the parallel data lack; run the sampling stage again"
-    )
 
 
 def test_a_student_is_trained_on_its_sample(tmp_path, monkeypatch):
@@ -163,22 +137,10 @@ def test_a_student_is_trained_on_its_sample(tmp_path, monkeypatch):
         stages.train_student(params, "kd", 2)
 
 
-# ------------------------------------------------------------------------------------------------ a whole tiny study
-
-
-TINY = changed(
-    SMOKE,
-    data={
-        "train_paragraphs": 6,
-        "parallel_paragraphs": 3,
-        "evaluation_paragraphs": 1,
-        "evaluation_questions": 1,
-        "evaluation_sets": ["factbook-dev", "factbook-zero-shot"],
-    },
-    # three steps a generation, so that student and teacher come to differ
-    distillation={"batch_size": 8},
-    seeds=[1],
-)
+SIZES = {"train_paragraphs": 6, "parallel_paragraphs": 3, "evaluation_paragraphs": 1, "evaluation_questions": 1}
+SETS = {"factbook-dev": 49, "factbook-zero-shot": 10}  # language pairs
+# three steps a generation, so that student and teacher come to differ
+TINY = changed(SMOKE, data=SIZES | {"evaluation_sets": list(SETS)}, distillation={"batch_size": 8}, seeds=[1])
 TINY = replace(TINY, methods={name: replace(method, ntl=1) for name, method in TINY.methods.items()})
 
 
@@ -212,10 +174,8 @@ def test_the_same_seed_gives_the_same_weights_and_scores(study, tmp_path):
             for fact in ("started", "minutes", "inputs"):
                 del record[fact]
         assert first == second
-    files = [layout.log_file(params, name) for params in (study, again) for name in ("reader", "skd-seed-1")]
-    files += [layout.scores_file(params, "skd-seed-1") for params in (study, again)]
-    logs = [path.read_bytes() for path in files]
-    assert (logs[:2], logs[4]) == (logs[2:4], logs[5])
+    for name in ("logs/reader.csv", "logs/skd-seed-1.csv", "scores/skd-seed-1.csv"):
+        assert (study.results_folder / name).read_bytes() == (again.results_folder / name).read_bytes()
 
 
 def test_stages_leave_their_results_and_nothing_else(study):
@@ -349,35 +309,26 @@ def test_cross_entropy_has_no_teacher(study):
 
 def test_the_scores_of_a_student(study):
     scores = evaluation.read_scores(layout.scores_file(study, "skd-seed-1"))
-    assert scores.groupby("set", sort=False).size().to_dict() == {"factbook-dev": 49, "factbook-zero-shot": 10}
-    assert not scores.duplicated(["set", *evaluation.KEY]).any()
-    examples = {
-        (name, e.id, e.question_lang, e.context_lang): e
-        for name in study.data.evaluation_sets
-        for e in prepared.read_evaluation(study, name)
-    }
+    assert scores.groupby("set", sort=False).size().to_dict() == SETS
+    examples = [(name, e) for name in SETS for e in prepared.read_evaluation(study, name)]
+    contexts = {(name, e.id, e.question_lang, e.context_lang): e.context for name, e in examples}
+    assert set(scores[["set", *evaluation.KEY]].itertuples(index=False, name=None)) == set(contexts)
     for row in scores.itertuples():
-        assert row.prediction in examples[row.set, row.id, row.question_lang, row.context_lang].context
-    assert scores["f1"].between(0, 1).all()
+        assert row.prediction in contexts[row.set, row.id, row.question_lang, row.context_lang]
 
 
 def test_the_zero_shot_system_is_the_reader(study, monkeypatch):
     asked = []
 
     def evaluate(model, tokenizer, sets, **options):
-        asked.append(
-            (models.weights_hash(model), {name: (metric, len(found)) for name, (metric, found) in sets.items()})
-        )
+        asked.append(models.weights_hash(model))
+        asked.append({name: (metric, len(found)) for name, (metric, found) in sets.items()})
         return pd.DataFrame([("s", "a", "en", "en", 1.0, 1.0, 1, "x")], columns=evaluation.COLUMNS)
 
     monkeypatch.setattr(evaluation, "evaluate_reader", evaluate)
     scoring.evaluate_system(study, layout.ZERO_SHOT, 1)
-    assert asked == [
-        (
-            record_of(study, "reader")["weights"],
-            {"factbook-dev": ("mlqa", 49), "factbook-zero-shot": ("squad", 10)},
-        )
-    ]
+    sets = {"factbook-dev": ("mlqa", 49), "factbook-zero-shot": ("squad", 10)}
+    assert asked == [record_of(study, "reader")["weights"], sets]
     path = layout.scores_file(study, layout.ZERO_SHOT)
     assert evaluation.read_scores(path)["prediction"].tolist() == ["x"]
     for system in (layout.ZERO_SHOT, layout.RANDOM_SPAN, layout.CEILING):
@@ -390,10 +341,7 @@ def test_floor_and_ceiling_come_with_the_reader_s_scores(study):
     for system in (layout.RANDOM_SPAN, layout.CEILING):
         path = layout.scores_file(study, system)
         found[system] = evaluation.read_scores(path)
-        assert found[system].groupby("set", sort=False).size().to_dict() == {
-            "factbook-dev": 49,
-            "factbook-zero-shot": 10,
-        }
+        assert found[system].groupby("set", sort=False).size().to_dict() == SETS
         assert (found[system]["prediction"] != "").mean() > 0.9
         path.unlink()
     layout.scores_file(study, layout.ZERO_SHOT).unlink()
@@ -406,12 +354,6 @@ def test_floor_and_ceiling_come_with_the_reader_s_scores(study):
     ]
     columns = [*evaluation.KEY, "prediction"]
     assert list(found[layout.RANDOM_SPAN][columns].itertuples(index=False, name=None)) == guesses
-
-
-def test_a_student_that_is_not_there(study):
-    with pytest.raises(DataError) as error:
-        scoring.evaluate_system(study, "skd", 9)
-    assert str(error.value).startswith(f"{layout.student_folder(study, 'skd', 9)}: no such model folder; expected ")
 
 
 def test_a_training_that_fails_leaves_nothing(study, monkeypatch):
@@ -448,9 +390,6 @@ def test_a_student_of_two_processes_is_that_of_one(study, tmp_path, monkeypatch)
     assert record["optimisation"]["learning_rate"] == 5e-5
 
 
-# ------------------------------------------------------------------------------------------------ the encoder
-
-
 @pytest.mark.parametrize("given", ["some/model", "models/mine"])
 def test_a_hub_name_or_a_folder_is_taken_as_it_is(given, tmp_path, monkeypatch):
     params = changed(in_folder(SMOKE, tmp_path), encoder={"pretrained": given, "vocabulary": "all"})
@@ -481,14 +420,3 @@ def test_the_packaged_encoder_is_cut_to_its_first_layers_and_the_study_s_vocabul
     assert facts["weights"] == models.weights_hash(model.base_model)
     record = record_of(params, "encoder")
     assert (record["facts"], record["encoder"]["layers"]) == (facts, 1)
-
-
-def test_an_encoder_that_fails_leaves_nothing(tmp_path, monkeypatch):
-    def broken(*arguments, **options):
-        raise RuntimeError("out of memory")
-
-    monkeypatch.setattr(models, "load_reader", broken)
-    monkeypatch.setattr(prepared, "study_texts", lambda params: ["one text"])
-    with pytest.raises(RuntimeError, match="out of memory"):
-        stages.make_encoder(in_folder(SMOKE, tmp_path))
-    assert list((tmp_path / "runs").iterdir()) == []

@@ -49,9 +49,6 @@ def stop_after(monkeypatch, step, *, number=signal.SIGTERM):
     monkeypatch.setattr(trainer.DistillationTrainer, "compute_loss", compute_loss)
 
 
-# ---- killed ----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "moment",
     [("inside a step (backward pass)", 5), ("generation boundary", 2), ("writing a checkpoint (sums)", 14)],
@@ -106,9 +103,6 @@ def test_a_run_that_goes_on_does_not_start_over(tmp_path, monkeypatch):
     assert len(seen) == 2 * 5
 
 
-# ---- stopped ---------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_step_and_writes_a_checkpoint(calm, tmp_path, monkeypatch, capfd, number):
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
@@ -141,9 +135,6 @@ def test_a_training_notes_its_process_while_it_runs(tmp_path, monkeypatch):
     faults.distil(tmp_path / "run", minutes=1000)
     assert set(seen) == {str(os.getpid())}
     assert not file.exists()
-
-
-# ---- what a checkpoint is --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -270,9 +261,6 @@ def test_data_hash_tells_rows_apart():
     assert data_hash(["\ud800"])  # half a surrogate pair is no error here
 
 
-# ---- one at a time ---------------------------------------------------------------------------------------------------
-
-
 def _hold(folder, ready):
     with kept(folder, minutes=1):
         ready.set()
@@ -306,9 +294,6 @@ def test_a_failure_keeps_the_folder(tmp_path):
         (folder / "training").mkdir()
         raise RuntimeError("out of memory")
     assert (folder / "training").is_dir()
-
-
-# ---- a full disk -----------------------------------------------------------------------------------------------------
 
 
 def test_a_checkpoint_that_cannot_be_written(calm, tmp_path, monkeypatch):

@@ -34,9 +34,8 @@ def tokenizer_like(pairs, *, pad=1):
     tokens = [token for token in dict.fromkeys(special.values()) if token != special["pad"]]
     tokens = [*tokens, *LETTERS, ".", "?"]
     tokens.insert(pad, special["pad"])
-    tokenizer = Tokenizer(
-        models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=[], unk_token=special["unk"])
-    )
+    ids = {token: i for i, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocab=ids, merges=[], unk_token=special["unk"]))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.BPEDecoder()
     cls, sep = special["cls"], special["sep"]
@@ -59,6 +58,10 @@ def config(name, **settings):
     return getattr(transformers, f"{name}Config")(**({"vocab_size": 60, "max_position_embeddings": 60} | settings))
 
 
+SIDES = {f"{side}_layers": 1 for side in ("encoder", "decoder")}
+SIDES |= {
+    f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in (("attention_heads", 2), ("ffn_dim", 32))
+}
 # family -> (configuration, its tokenizer, positions that a window may use)
 FAMILIES = {
     "bert": (lambda: config("Bert", **SIZES), "bert", 60),
@@ -75,20 +78,7 @@ FAMILIES = {
     "longformer": (lambda: config("Longformer", **SIZES, attention_window=[8], sep_token_id=2), "roberta", 58),
     "luke": (lambda: config("Luke", **SIZES, entity_vocab_size=10, entity_emb_size=16), "roberta", 58),
     "ibert": (lambda: config("IBert", **SIZES), "roberta", 58),
-    "bart": (
-        lambda: config(
-            "Bart",
-            d_model=16,
-            encoder_layers=1,
-            decoder_layers=1,
-            encoder_attention_heads=2,
-            decoder_attention_heads=2,
-            encoder_ffn_dim=32,
-            decoder_ffn_dim=32,
-        ),
-        "roberta",
-        60,
-    ),
+    "bart": (lambda: config("Bart", d_model=16, **SIDES), "roberta", 60),
 }
 families = pytest.mark.parametrize("family", FAMILIES)
 
@@ -112,12 +102,9 @@ def folders(tmp_path_factory):
 
 
 def refused(folder, message, **options):
-    with pytest.raises(DataError, match=f"^{re.escape(str(folder))}: {message}$") as caught:
+    with pytest.raises(DataError, match=f"^{re.escape(str(folder))}: {message}") as caught:
         load_reader(folder, **options)
     assert "\n" not in str(caught.value)
-
-
-# ---- positions -------------------------------------------------------------------------------------------------------
 
 
 @families
@@ -137,14 +124,11 @@ def test_the_limit_is_what_the_model_itself_can_read(folders, family):
     refuse_long_windows(model, limit)
     with pytest.raises((RuntimeError, IndexError)):
         read(limit + 1)
-    message = (
-        f"features.max_length is {limit + 1} tokens, the model has {limit} positions; lower features.max_length, or "
-        "take a model with more"
-    )
-    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+    message = f"^features.max_length is {limit + 1} tokens, the model has {limit} positions; lower features.max_length"
+    with pytest.raises(DataError, match=message):
         refuse_long_windows(model, limit + 1)
     features = Features(max_length=limit + 1, stride=5, max_question_length=10)
-    with pytest.raises(DataError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(DataError, match=message):
         answers(model, tokenizer, [], features=features, batch_size=2)
 
 
@@ -170,9 +154,6 @@ def test_models_without_a_table_of_positions(tmp_path):
     assert answer(folder, "who ?", CONTEXT)[0].text in CONTEXT
 
 
-# ---- heads -----------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("task", ["SequenceClassification", "TokenClassification"])
 @pytest.mark.parametrize("kind", ["Bert", "Roberta"])
 def test_a_classifier_becomes_a_reader_with_a_head_of_its_own(tmp_path, kind, task):
@@ -185,11 +166,7 @@ def test_a_classifier_becomes_a_reader_with_a_head_of_its_own(tmp_path, kind, ta
     torch.testing.assert_close(encoder, {name: own[name] for name in encoder}, rtol=0, atol=0)
     read = saved(model, tokenizer, tmp_path / "reader")
     assert answer(read, "who ?", CONTEXT)[0].text in CONTEXT
-    refused(
-        folder,
-        "not a reader, for it lacks the weights qa_outputs.bias; an encoder, or a model for another task, must be "
-        "trained on questions first",
-    )
+    refused(folder, "not a reader, for it lacks the weights qa_outputs.bias; an encoder, or a model for another task")
 
 
 @pytest.mark.parametrize("seed", [None, 3])
@@ -223,12 +200,7 @@ def test_labels_that_only_the_configuration_counts_do_not_matter(tmp_path):
 def test_xlnet_is_refused_in_one_line(tmp_path, head, seed):
     settings = transformers.XLNetConfig(vocab_size=60, d_model=16, n_layer=1, n_head=2, d_inner=32)
     folder = saved(getattr(transformers, head)(settings), tokenizer_like("xlnet"), tmp_path)
-    refused(
-        folder,
-        r"the tokenizer puts <cls> behind the texts \(xlnet\), but windows without the answer are labelled at their "
-        "first token, which must be that one; take a model of another type",
-        seed=seed,
-    )
+    refused(folder, r"the tokenizer puts <cls> behind the texts \(xlnet\), but windows without the answer", seed=seed)
 
 
 def test_a_model_that_cannot_read_a_window_is_refused_in_one_line(tmp_path):
@@ -236,8 +208,6 @@ def test_a_model_that_cannot_read_a_window_is_refused_in_one_line(tmp_path):
     folder = saved(AutoModelForQuestionAnswering.from_config(settings), tokenizer_like("bert"), tmp_path)
     refused(folder, "a longformer model that cannot be used as a reader: There should be exactly three separator.*")
 
-
-# ---- vocabularies ----------------------------------------------------------------------------------------------------
 
 WORDS = [
     "[PAD]",
@@ -273,13 +243,8 @@ def test_a_folder_with_vocab_txt_alone_is_read_as_transformers_reads_it(tmp_path
     own = transformers.AutoTokenizer.from_pretrained(folder)
     for text in ("Who was Ada ?", "Adas in Rome."):
         assert tokenizer(text)["input_ids"] == own(text)["input_ids"]
-    assert tokenizer.tokenize("Adas in Rome.") == [
-        "ada",
-        "##s",
-        "in",
-        "rome",
-        ".",
-    ]  # lower case unless it says otherwise
+    # lower case unless it says otherwise
+    assert tokenizer.tokenize("Adas in Rome.") == ["ada", "##s", "in", "rome", "."]
     assert answer(folder, "Who was in Rome?", "Ada was in Rome.")[0].text in "Ada was in Rome."
     _, cased = load_reader(with_vocabulary_alone(tmp_path, do_lower_case=False))
     assert cased.tokenize("Adas in Rome.") == ["Ada", "##s", "in", "Rome", "."]
@@ -305,7 +270,4 @@ def test_a_vocabulary_that_the_type_does_not_read_is_refused(tmp_path):
     """Transformers makes up one of five special pieces, and every word would be unknown."""
     transformers.XLMRobertaForQuestionAnswering(config("XLMRoberta", **SIZES)).save_pretrained(tmp_path)
     (tmp_path / "vocab.txt").write_text("\n".join(WORDS), encoding="utf-8")
-    refused(
-        tmp_path,
-        "the tokenizer has no vocabulary beside its 5 special pieces; save the tokenizer of the model into the folder",
-    )
+    refused(tmp_path, "the tokenizer has no vocabulary beside its 5 special pieces; save the tokenizer of the model")

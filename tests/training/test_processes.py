@@ -70,9 +70,6 @@ def test_a_failed_hand_over_says_so(monkeypatch):
     assert command[5:] == ["-m", "xqa_lib", "train", "--method", "ce"]
 
 
-# ---- two processes, one batch ----------------------------------------------------------------------------------------
-
-
 def shared_out(folder, *options):
     """Train `tests.faults.distil` in two processes without dropout; returns the exit status."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -115,9 +112,6 @@ def test_two_processes_do_what_one_does(tmp_path):
     assert status == 0, errors[-3000:]
     assert "going on from step-00000006" in errors
     assert outcome_of(tmp_path / "stopped") == two
-
-
-# ---- configurations --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "machines", "number"), [("one-node", 1, 4), ("several-nodes", 2, 8)])

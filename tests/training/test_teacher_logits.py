@@ -85,9 +85,6 @@ def test_logits_that_are_not_finite_are_refused():
         compute(model, DATA)
 
 
-# ---- runs ------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("method", [SKD, MAP], ids=["constant", "map"])

@@ -28,9 +28,6 @@ def tokens(text):
     return TOKENIZER.tokenize(text)
 
 
-# ---- tokenizer -------------------------------------------------------------------------------------------------------
-
-
 def test_special_tokens_and_their_layout():
     assert SPECIAL_TOKENS == {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
     assert TOKENIZER.convert_tokens_to_ids(list(SPECIAL_TOKENS.values())) == [0, 1, 2, 3, 4]
@@ -100,9 +97,6 @@ def test_a_small_vocabulary_keeps_every_character():
     tokenizer = train_tokenizer(texts, vocabulary_size=50, max_length=64)
     assert len(tokenizer) > 50
     assert all(tokenizer.unk_token_id not in tokenizer(text)["input_ids"] for text in texts)
-
-
-# ---- encoder ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_encoder_is_made_by_texts_and_seed(tmp_path):
