@@ -202,14 +202,6 @@ def test_the_study_s_texts_are_every_question_and_passage_once(generated):
 
 def test_what_the_notebook_shows(generated):
     params, table = generated
-    shown = roles.show_parallel(params)
-    assert list(shown.index) == list(PARALLEL)
-    first = prepared.read_parallel(params)["ar"][0]
-    assert shown.loc["ar"].to_dict() == {
-        "question": first.question,
-        "answer": first.answers[0].text,
-        "context": first.context,
-    }
     overview = roles.overview(table)
     assert overview.loc[("evaluation", "factbook-dev", "de")].to_dict() == {
         "pairs": 7,
