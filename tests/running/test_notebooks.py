@@ -288,7 +288,7 @@ def test_the_outline(committed):
     first, last = committed.cells[0], committed.cells[-1]
     assert first.cell_type == last.cell_type == "markdown"
     assert first.source.startswith("# ")
-    for word in ("**Question.**", "**In:**", "**Out:**", "**Takes**"):
+    for word in ("**Question.**", "**In:**", "**Out:**"):
         assert word in first.source
     assert last.source.startswith("**What we learn.** ")
     assert any(isinstance(node, ast.Assert) for node in ast.walk(parsed(code_cells(committed)[-1])))

@@ -22,7 +22,7 @@ from ..languages import in_order, language_of
 from ..running.files import atomic_folder, write_text
 from ..sampling import pseudo_random_key
 from . import corpora, factbook, leakage
-from .prepared import KIND_COLUMNS, evaluation_set, language_pairs, read_evaluation, read_parallel, some
+from .prepared import KIND_COLUMNS, evaluation_set, language_pairs, read_evaluation, some
 from .squad_format import write_squad
 
 VERSION = "xqa_lib 1"
@@ -299,24 +299,6 @@ def overview(table):
         questions=("questions", "sum"),
         mean_context_length=("mean_context_length", "mean"),
     ).round(1)
-
-
-def show_parallel(params, index=0):
-    """One parallel question in each training language: DataFrame language, question, answer, context."""
-    rows = [
-        (language, examples[index].question, examples[index].answers[0].text, examples[index].context)
-        for language, examples in read_parallel(params).items()
-    ]
-    return pd.DataFrame(rows, columns=["language", "question", "answer", "context"]).set_index("language")
-
-
-def readable(table):
-    """A table of texts for a notebook: nothing cut off, every text in its own writing direction."""
-    from IPython.display import HTML
-
-    style = {"text-align": "start", "unicode-bidi": "plaintext", "white-space": "normal", "vertical-align": "top"}
-    # a fixed name in place of a random one, so that the page is the same on every run
-    return HTML(table.style.set_uuid("texts").set_properties(**style).to_html())
 
 
 def type_guess(params):

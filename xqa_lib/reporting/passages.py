@@ -38,7 +38,8 @@ def marked(text, spans=(), lang="en", weights=()):
         spans: `Span`s or tuples that begin like one; they may overlap.
         lang: language code of the text, whose direction it is set in.
         weights: (start, end, weight) of tokens, weights in [0, 1], such as a start distribution: a token is the bluer,
-            the larger its share of the largest weight, and those of at least 5% are written behind it.
+            the larger its weight (its root, so that small ones are seen), and those of at least 5% are written behind
+            it. The scale is the same in every passage, so that two can be compared.
 
     Returns:
         `IPython.display.HTML`, the same for the same arguments.
@@ -53,7 +54,6 @@ def marked(text, spans=(), lang="en", weights=()):
             raise ValueError(f"expected a piece of a text of {len(text)} characters, got [{start}, {end})")
     if not all(0 <= weight <= 1 for *_, weight in weights):
         raise ValueError(f"expected weights in [0, 1], got {min(w[2] for w in weights)}")
-    largest = max((weight for *_, weight in weights), default=0) or 1
     spans = [span._replace(start=_edge(text, span.start), end=_edge(text, span.end)) for span in spans]
     weights = [(_edge(text, start), _edge(text, end), weight) for start, end, weight in weights]
     edges = sorted({0, len(text), *(edge for start, end, *_ in [*spans, *weights] for edge in (start, end))})
@@ -64,8 +64,8 @@ def marked(text, spans=(), lang="en", weights=()):
         styles = [_LINE] if any(span.kind == GOLD for span in inside) else []
         if any(span.kind != GOLD for span in inside):
             styles.append(_FILL.format(0.45))
-        elif shade / largest >= 0.01:
-            styles.append(_WEIGHT.format(0.7 * shade / largest))
+        elif shade >= 0.005:
+            styles.append(_WEIGHT.format(0.8 * shade**0.5))
         part = escape(text[start:end])
         # mark: what it shows stays visible where styles are dropped
         style = ";".join(["color:inherit", "background:none", *styles])

@@ -2,7 +2,6 @@
 
 from .corpus import SPLITS, cross_lingual, examples_of, generate, stated_answers, type_guess_baseline
 from .language_files import available_languages, language_problems, load_language
-from .review import show_languages
 
 __all__ = [
     "SPLITS",
@@ -12,7 +11,6 @@ __all__ = [
     "generate",
     "language_problems",
     "load_language",
-    "show_languages",
     "stated_answers",
     "type_guess_baseline",
 ]

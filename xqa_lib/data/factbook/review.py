@@ -4,11 +4,9 @@ import argparse
 import operator
 import sys
 
-import pandas as pd
-
 from ...errors import DataError
-from .corpus import _chooser, _draw, _draw_name, _draw_values, _Drawn, _render, _Stream, generate
-from .language_files import GROUPS, RELATIONS, WORDINGS, available_languages, language_problems, load_language
+from .corpus import _chooser, _draw, _draw_name, _draw_values, _Drawn, _render, _Stream
+from .language_files import GROUPS, RELATIONS, WORDINGS, language_problems, load_language
 
 
 def main(arguments=None):
@@ -59,16 +57,6 @@ def _review(data, seed, paragraphs):
             paragraph = _render(data, drawn, operator.itemgetter(index), drawn.relations)
             found.append(f"{entity}, wording {index + 1}\n{_marked(paragraph)}")
     return found
-
-
-def show_languages(*, seed):
-    """One generated paragraph in every language: DataFrame with the index language and the column paragraph.
-
-    Answers stand in brackets. Wordings as in evaluation data.
-    """
-    corpus = generate(paragraphs=1, languages=available_languages(), seed=seed, split="test", wordings="evaluation")
-    rows = {language: _bracketed(paragraphs[0]) for language, paragraphs in corpus.items()}
-    return pd.Series(rows, name="paragraph").rename_axis("language").to_frame()
 
 
 def _bracketed(paragraph):
