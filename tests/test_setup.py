@@ -22,7 +22,7 @@ from xqa_lib.languages import LANGUAGES
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DEPENDENCIES = [
-    Requirement(line) for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"].get("test", [])]
+    Requirement(line) for line in sum(PROJECT["optional-dependencies"].values(), start=PROJECT["dependencies"])
 ]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()

@@ -4,8 +4,10 @@ import datetime
 import hashlib
 import json
 import platform
+import re
 import subprocess
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import torch
@@ -41,6 +43,10 @@ def test_a_record_holds_what_the_run_was_made_from(tmp_path):
         name: version(name) for name in ("torch", "transformers", "tokenizers")
     }
     assert found["machine"]["threads"] == torch.get_num_threads()
+    assert found["machine"]["accelerator"] == (torch.cuda.get_device_name() if torch.cuda.is_available() else None)
+    if Path("/proc/meminfo").exists():
+        total = re.search(r"MemTotal: +(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"))
+        assert found["machine"]["memory_gib"] == pytest.approx(int(total[1]) / 2**20, abs=0.1)
     started = datetime.datetime.fromisoformat(found["started"])
     assert before <= started <= datetime.datetime.now(datetime.UTC)
     assert 0 <= found["minutes"] < 1

@@ -18,7 +18,7 @@ from ..reading.kinds import GUESS
 from ..running.files import atomic_folder, write_json, write_text
 from ..study import layout
 from ..study.layout import CEILING, RANDOM_SPAN, ZERO_SHOT
-from . import experiments_section, figures, named_tests, published, trainings
+from . import experiments_section, figures, named_tests, published, records, trainings
 from .tables import GUESS_NAME, TASK_NAMES, markdown
 
 LABELS = {ZERO_SHOT: "zero-shot", RANDOM_SPAN: "random span", GUESS: GUESS_NAME, CEILING: "perfect logits (ceiling)"}
@@ -302,6 +302,7 @@ def write(report, drawn):
         "against-ce": report.against_ce,
         "by-language": report.by_language,
         "runs": report.minutes,
+        "records": records.table(report.params),
         "leakage": report.leakage,
         "by-question-language": report.by_question_language,
         "by-question-language-against-ce": report.by_question_language_against_ce,

@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import re
 import subprocess
 import time
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ def recorded(path, *, inputs=(), **facts):
             "inputs": {_name(file): sha256_of(file) for file in inputs},
             "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
             "git_commit": _git_commit(),
-            "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "threads": _threads()},
+            "machine": _machine(),
             "started": started.isoformat(timespec="seconds"),
             "minutes": round((time.perf_counter() - begun) / 60, 3),
         },
@@ -49,10 +50,22 @@ def _name(file):
     return file.relative_to(ROOT).as_posix() if file.is_relative_to(ROOT) else file.name
 
 
-def _threads():
+def _machine():
+    """Processor (its model where Linux tells it), accelerator, cores, threads of PyTorch, memory in GiB."""
     import torch
 
-    return torch.get_num_threads()
+    try:
+        models = re.findall(r"^model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"), flags=re.M)
+        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (OSError, AttributeError, ValueError):  # not Linux
+        models, memory = [], None
+    return {
+        "processor": models[0] if models else platform.machine(),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": memory,
+    }
 
 
 def _git_commit():

@@ -15,7 +15,7 @@ _KEPT = 2**30  # bytes; what can stay free, and the size from which a block is g
 def keep_freed():
     """Let glibc keep what is freed, in all that this process does from now on; other C libraries stay as they are.
 
-    Called here and not set in the environment (MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_), so that it holds
+    Called here and not set in the environment (`MALLOC_TRIM_THRESHOLD_`, `MALLOC_MMAP_THRESHOLD_`), so that it holds
     however a training is started. No number that is computed depends on it.
     """
     try:

@@ -1,0 +1,115 @@
+"""The site, made by `make site` from the repository as it is: reports, executed notebooks, guides and docstrings.
+
+The source folder is the repository's root, so that links and pictures are found where they are, and README.md is the
+front page. Nothing is executed, and nothing comes from another host, neither now nor when a page is looked at.
+"""
+
+import posixpath
+import shutil
+import tomllib
+from pathlib import Path
+
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx import addnodes
+
+ROOT = Path(__file__).resolve().parents[2]
+FRONT = """
+
+```{toctree}
+:hidden:
+
+/docs/site/reports
+/docs/site/notebooks
+/docs/site/guides
+/docs/api/xqa_lib
+```
+"""
+# A link to a folder leads to the page that lists it; other folders are in the repository alone.
+FOLDERS = {
+    **dict.fromkeys(["notebooks", "reports/notebooks"], "docs/site/notebooks"),
+    **dict.fromkeys(["reports/tables", "reports/xquad/tables"], "docs/site/tables"),
+}
+
+project = "Cross-lingual question answering"
+version = release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+root_doc = "README"
+include_patterns = ["README.md", "docs/**", "notebooks/*", "reports/**"]
+exclude_patterns = ["docs/api/modules.rst"]  # a second beginning
+
+extensions = ["myst_nb", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+nb_execution_mode = "off"
+nb_ipywidgets_js = {}  # it would come from another host
+myst_heading_anchors = 4
+myst_ref_domains = ["std"]  # or a link to a folder `tables` leads to a function of this name
+apidoc_modules = [{"path": ROOT / "xqa_lib", "destination": "docs/api"}]
+apidoc_separate_modules = apidoc_module_first = True
+apidoc_max_depth = 1
+autodoc_member_order = "bysource"
+default_role = "code"
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False  # what is before the colon is often a name, not a type
+
+html_theme = "pydata_sphinx_theme"
+html_title = "Cross-lingual QA"  # short: a phone shows it beside the buttons
+html_context = {"default_mode": "auto"}
+html_theme_options = {"navbar_end": ["theme-switcher"], "secondary_sidebar_items": ["page-toc"]}
+html_show_sourcelink = html_copy_source = False
+html_math_renderer = "mathml"
+
+
+def front_page_and_tables(app, docname, source):
+    """Give the front page its menu, and each table of a report its title."""
+    if docname == root_doc:
+        source[0] += FRONT
+    elif "/tables/" in docname:
+        source[0] = f"# {posixpath.basename(docname)}\n\n{source[0]}"
+
+
+def name_pages(app, env):
+    """List an executed notebook by its file, which tells method and seed: the titles of several are the same."""
+    names = {"docs/api/xqa_lib": "API"}
+    names |= {page: posixpath.basename(page) for page in env.found_docs if page.startswith("reports/notebooks/")}
+    for page, name in names.items():
+        env.titles[page] = nodes.title("", name)
+        next(env.tocs[page].findall(nodes.reference)).children = [nodes.Text(name)]
+
+
+def follow(app, doctree):
+    """Let links lead to folders, and those of an executed notebook start from the folder where it was written."""
+    source = app.env.docname
+    start = "notebooks" if "/notebooks/" in source else posixpath.dirname(source)
+    for link in list(doctree.findall(addnodes.pending_xref)):
+        path = posixpath.normpath(posixpath.join(start, link["reftarget"]))
+        docname = FOLDERS.get(path, posixpath.splitext(path)[0])
+        if link["reftype"] == "myst" and docname in app.env.found_docs:
+            link.attributes |= {"refdomain": "doc", "reftarget": docname, "reftargetid": None}
+        elif link["reftype"] == "myst" and (ROOT / path).is_dir():
+            link.replace_self(link.children)
+
+
+def keep_bars(app, what, name, obj, options, lines):
+    """Keep the bars of |S|, the size of a set, which would be a substitution."""
+    lines[:] = [line.replace("|", r"\|") for line in lines]
+
+
+def visit_math(translator, node):
+    """Write an equation as MathML, which browsers draw by themselves."""
+    translator.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    raise nodes.SkipNode
+
+
+def index(app, error):
+    """Let the front page be found where web servers look for it."""
+    if not error:
+        shutil.copyfile(app.outdir / "README.html", app.outdir / "index.html")
+
+
+def setup(app):
+    app.connect("source-read", front_page_and_tables)
+    app.connect("env-updated", name_pages)
+    app.connect("doctree-read", follow)
+    app.connect("autodoc-process-docstring", keep_bars)
+    app.connect("build-finished", index)
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))
