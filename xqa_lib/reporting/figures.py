@@ -103,7 +103,7 @@ def _language_heatmap(matrix, text, ax, label, **colours):
         ax=ax,
         annot=matrix.map(lambda value: "" if pd.isna(value) else text(value)),
         fmt="",
-        annot_kws={"size": "small"},
+        annot_kws={"size": "medium"},
         square=True,
         linewidths=0.6,
         linecolor="white",

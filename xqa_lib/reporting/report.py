@@ -40,8 +40,8 @@ class Report:
         params: `params.Params`.
         scores: a row per question, language pair and run: columns system, seed and `evaluation.COLUMNS`.
         logs: (method, seed) -> training log.
-        tables: name of the file -> DataFrame: scores (`score_table`), by-pair and by-language (means of the language
-            pairs, of each seed where they are in one language), against-zero-shot and against-ce
+        tables: name of the file -> DataFrame: scores (`score_table`), by-pair (`pair_table`), by-language (of the pairs of
+            one language, mean over seeds), against-zero-shot and against-ce
             (`significance.compare_systems`, without rows where there is nothing to compare), the same
             by-question-language, runs (`run_table`), cost (`trainings.cost`), leakage, published, kinds
             (`kinds.shares`, where the kinds of answers are known), named-tests, choice, and those of
@@ -89,7 +89,10 @@ def build(params):
     known_kinds = prepared.read_kinds(params)
     by_pair = pair_table(scores)
     tables = {"scores": score_table(scores), "by-pair": by_pair}
-    tables["by-language"] = language_table(by_pair[by_pair["system"] != RANDOM_SPAN])
+    tables["by-language"] = (
+        language_runs(by_pair).groupby(["set", "language", "system"], sort=False)[["em", "f1"]].mean()
+    )
+    tables["by-language"] = tables["by-language"].reset_index().query("system != @RANDOM_SPAN")
     for suffix, options in (("", {}), ("by-question-language-", {"by": "question_lang", "resamples": 2000})):
         found = significance.compare_systems(trained, ZERO_SHOT, **options)
         with_ce = "ce" in params.trained and len(params.trained) > 1
@@ -101,13 +104,12 @@ def build(params):
     if len(known_kinds):
         tables["kinds"] = kinds.shares(trained, known_kinds)
     tables = {name: table.assign(label=[label(params, s) for s in table["system"]]) for name, table in tables.items()}
-    ours = tables["by-language"]
-    ours = ours[~ours["system"].isin(NOT_TRAINED)].groupby(["set", "language", "label"], sort=False)[["em", "f1"]]
+    ours = tables["by-language"].query("system not in @NOT_TRAINED")
     tables |= {
         "runs": run_table(params),
         "cost": trainings.cost(params),
         "leakage": prepared.read_leakage(params),
-        "published": published.beside(ours.mean().reset_index(), whole=prepared.whole_sets(params)),
+        "published": published.beside(ours, whole=prepared.whole_sets(params)),
         "named-tests": named_tests.table(params, trained),
         "choice": experiments_section.choice_table(params),
         **experiments_section.tables(ablations),
@@ -145,8 +147,8 @@ def pair_table(scores):
     return (scores.groupby(keys, sort=False)[["em", "f1"]].mean() * 100).reset_index()
 
 
-def language_table(by_pair):
-    """The pairs of one language: set, system, seed, language, em, f1 (points)."""
+def language_runs(by_pair):
+    """`pair_table` of the pairs of one language, as the column language."""
     return evaluation.of_task(by_pair, "xlt").drop(columns="question_lang").rename(columns={"context_lang": "language"})
 
 
@@ -238,7 +240,7 @@ def figures_of(report):
                 shown = {f"CE - {titles[ZERO_SHOT]}": -shown.pop(f"{titles[ZERO_SHOT]} - CE")} | shown
             title = f"Which language pairs does training change? {name}, F1, mean over {seeds}"
             drawn[f"{name}-differences"] = figures.heatmap_panels(shown, title=title, difference=True)
-        part = report.tables["by-language"].query("set == @name and system != @CEILING")
+        part = language_runs(report.tables["by-pair"]).query("set == @name and system not in [@CEILING, @RANDOM_SPAN]")
         if part["language"].nunique() > 2:  # fewer are read off the table
             title = f"How well is each language read, question and passage in it? {name}"
             drawn[f"{name}-languages"] = figures.xlt_by_language(part, title=title).get_figure()
@@ -311,7 +313,10 @@ def page(report, drawn, name="README.md"):
         sets=_sets(params),
         reference=experiments.reference(params),
         experiments=experiments.all_experiments(params),
-        section=experiments_section,
+        notes=experiments_section.NOTES,
+        experiment_findings=experiments_section.findings(results),
+        experiment_scores=experiments_section.readable_scores,
+        selected=experiments_section.readable_selection(results) if experiments_section.is_choice(results) else None,
         findings=findings(report),
         named=named_tests.readable(params, tables["named-tests"]),
         protocol=os.path.relpath(ROOT / "docs" / "protocol.md", params.reports_folder),
