@@ -16,13 +16,15 @@ from ..reading.kinds import GUESS
 from ..study import experiments, layout, run_results
 from ..study.layout import ZERO_SHOT
 from . import figures
-from .tables import GUESS_NAME, markdown
+from .tables import GUESS_NAME
+from .words import LEVEL, count, verdict, with_sd
 
 TASKS = ("xlt", "gxlt")
 # the experiments whose values are numbers
 CURVES = ("temperature", "k", "window", "generations", "ntl", "ntl-steps", "few-resource", "label-noise")
 # those of them whose ends are compared: what do methods gain from data, and lose to wrong answers?
 CHANGES = ("few-resource", "label-noise")
+POINT = ["experiment", "series", "value", "setting"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Results:
         other_scores: seed and `run_results.OTHER_COLUMNS`: the settings that may be chosen, on the other sets.
         logs: seed, setting and a row per optimiser step.
         facts: setting, seed, examples, ids, corrupted, steps, minutes: a row per trained student.
-        table: scores of each experiment's points, see `score_table`.
+        runs: scores of each experiment's points with each seed, see `score_runs`.
         tests: paired comparisons, see `comparison_table`.
         start_distribution: as `sweeps.start_distribution`, of the first seed.
     """
@@ -46,9 +48,13 @@ class Results:
     other_scores: pd.DataFrame
     logs: pd.DataFrame
     facts: pd.DataFrame
-    table: pd.DataFrame
+    runs: pd.DataFrame
     tests: pd.DataFrame
     start_distribution: pd.DataFrame
+
+    @cached_property
+    def table(self):
+        return over_seeds(self.runs)
 
     @cached_property
     def changes(self):
@@ -58,14 +64,6 @@ class Results:
     @cached_property
     def selection(self):
         return selection_table(self)
-
-    @cached_property
-    def selected(self):
-        return selected_scores(self)
-
-    @cached_property
-    def selected_by_language(self):
-        return selected_languages(self)
 
 
 def read_results(params):
@@ -83,14 +81,14 @@ def read_results(params):
             ]
     scores, others = (_zero_shot_once(pd.concat(tables, ignore_index=True), params) for tables in (scores, others))
     scores, others = (_with_guess(params, table) for table in (scores, others))
-    logs, facts = pd.concat(logs, ignore_index=True), pd.DataFrame(facts)
+    facts = pd.DataFrame(facts)
     return Results(
         params=params,
         scores=scores,
         other_scores=others,
-        logs=logs,
+        logs=pd.concat(logs, ignore_index=True),
         facts=facts,
-        table=score_table(params, scores, facts),
+        runs=score_runs(params, scores, ids=facts.drop_duplicates("setting").set_index("setting")["ids"]),
         tests=comparison_table(params, scores),
         start_distribution=read_start_distribution(params, params.sweeps.groups[0], params.seeds[0]),
     )
@@ -117,25 +115,16 @@ def read_start_distribution(params, group, seed):
     return pd.read_csv(path, keep_default_na=False)
 
 
-def named(params, group, seed, table):
-    """The rows of `sweeps.run_group` under the names of their experiments: a row for each point of the group.
+def named(params, group, seed):
+    """The scores of a group and seed under the names of their experiments: a row per point, EM and F1 of all pairs.
 
     Before them the guess by kind on the same questions, where kinds are known, and the zero-shot reader if it was read.
     """
-    by_key = table.set_index("setting")
     scores, _, _ = run_results.read_group(params, group, seed)
-    scores = _with_guess(params, scores.assign(seed=seed))
-    guess = _means((GUESS, "", ""), scores[scores["setting"] == GUESS])
-    rows = [(*names, em, f1) for *names, task, em, _, f1, _, _ in guess if task == "gxlt"]
-    if ZERO_SHOT in by_key.index:
-        rows.append((ZERO_SHOT, "", "", *by_key.loc[ZERO_SHOT, ["em", "f1"]]))
-    for experiment in experiments.all_experiments(params).values():
-        for point in experiment.points:
-            if experiment.group == group and point.setting.key in by_key.index:
-                found = by_key.loc[point.setting.key]
-                rows.append((experiment.name, point.series, point.value, found["em"], found["f1"]))
-    columns = ["experiment", "series", "value", "em", "f1"]
-    return pd.DataFrame(rows, columns=columns).round(1).set_index("experiment")
+    table = score_runs(params, _with_guess(params, scores.assign(seed=seed)))
+    ours = [e.name for e in experiments.all_experiments(params).values() if e.group == group]
+    table = table[(table["task"] == "gxlt") & table["experiment"].isin([GUESS, ZERO_SHOT, *ours])]
+    return table[["experiment", "series", "value", "em", "f1"]].round(1).set_index("experiment")
 
 
 def choice_table(params):
@@ -165,22 +154,6 @@ def choice_table(params):
     return table.assign(best=table["gxlt_off_diagonal"] == highest)[columns]
 
 
-def choice_section(params, table):
-    """The report's lines on what was chosen before the study's students were trained; none if nothing was."""
-    if not len(table):
-        return []
-    seeds = params.sweeps.choice_seeds
-    return [
-        "## What was chosen before the study's students were trained",
-        "",
-        f"F1 on `{params.data.evaluation_sets[0]}`, of students with the seed{'s' if len(seeds) > 1 else ''} "
-        f"{', '.join(map(str, seeds))}, which the study's students have not; *best*: the highest across languages.",
-        "",
-        markdown(table.assign(value=table["value"].map(str), best=table["best"].map({True: "best", False: ""}))),
-        "",
-    ]
-
-
 def _of_point(part, experiment, point):
     """The rows that an experiment scores a setting on: all, or the pairs that a language is part of."""
     if experiment.name != "left-out":
@@ -188,46 +161,39 @@ def _of_point(part, experiment, point):
     return part[(part["question_lang"] == point.value) | (part["context_lang"] == point.value)]
 
 
-def score_table(params, scores, facts):
-    """Mean and standard deviation over seeds of every point, in points.
+def score_runs(params, scores, *, ids=None):
+    """Every point's scores with each seed, in points, language pairs weighing alike.
 
     Args:
-        scores: as `Results.scores`.
-        facts: as `Results.facts`, for the number of ids that "all" stands for.
+        scores: as `Results.scores`; points whose setting has none are left out.
+        ids: setting -> the number of ids that "all" stands for.
 
     Returns:
-        DataFrame experiment, series, value, setting, task ("xlt" or "gxlt"), em, em_sd, f1, f1_sd, seeds; the zero-shot
-        reader as the experiment "zero-shot", and the guess by kind as "guess-by-kind" where it is among the scores. In
-        "left-out", the pairs that the language takes part in are scored.
+        DataFrame experiment, series, value, setting, task ("xlt" or "gxlt"), seed, em, f1; first the guess by kind and
+        the zero-shot reader, as the experiments `GUESS` and `ZERO_SHOT`. In "left-out", the pairs that the language
+        takes part in are scored.
     """
-    ids = facts.drop_duplicates("setting").set_index("setting")["ids"] if len(facts) else {}
-    by_key = dict(iter(scores.groupby("setting", sort=False)))
-    rows = []
-    for name in (GUESS, ZERO_SHOT):
-        if name in by_key:
-            rows += _means((name, name, "", name), by_key[name])
+    pairs = scores.groupby(["setting", "seed", *evaluation.KEY[1:]], sort=False)[["em", "f1"]].mean() * 100
+    by_key = dict(iter(pairs.reset_index().groupby("setting", sort=False)))
+    parts = [((name, name, "", name), by_key[name]) for name in (GUESS, ZERO_SHOT) if name in by_key]
     for experiment in experiments.all_experiments(params).values():
         for point in experiment.points:
             key = point.setting.key
-            if key not in by_key:
-                raise DataError(f"the sweeps have no scores of the setting {key} of {experiment.name}: run `dvc repro`")
-            value = int(ids[key]) if point.value == "all" else point.value
-            rows += _means((experiment.name, point.series, value, key), _of_point(by_key[key], experiment, point))
-    columns = ["experiment", "series", "value", "setting", "task", "em", "em_sd", "f1", "f1_sd", "seeds"]
-    return pd.DataFrame(rows, columns=columns)
+            value = int(ids[key]) if point.value == "all" and ids is not None else point.value
+            if key in by_key:
+                parts.append(((experiment.name, point.series, value, key), _of_point(by_key[key], experiment, point)))
+    rows = [
+        (*names, task, seed, run["em"].mean(), run["f1"].mean())
+        for names, part in parts
+        for task in TASKS
+        for seed, run in evaluation.of_task(part, task).groupby("seed")
+    ]
+    return pd.DataFrame(rows, columns=[*POINT, "task", "seed", "em", "f1"])
 
 
-def _means(names, part):
-    rows = []
-    for task in TASKS:
-        chosen = evaluation.of_task(part, task)
-        if not len(chosen):
-            continue
-        pairs = chosen.groupby(["seed", "question_lang", "context_lang"])[["em", "f1"]].mean() * 100
-        seeds = pairs.groupby("seed").mean()
-        mean, deviation = seeds.mean(), seeds.std()
-        rows.append((*names, task, mean["em"], deviation["em"], mean["f1"], deviation["f1"], len(seeds)))
-    return rows
+def over_seeds(runs):
+    """`score_runs` as mean and standard deviation over seeds: em, em_sd, f1, f1_sd, seeds in place of seed, em, f1."""
+    return _over_runs(runs.groupby([*POINT, "task"], sort=False))
 
 
 def comparison_table(params, scores, *, seed=0, resamples=10_000):
@@ -270,6 +236,44 @@ def comparison_table(params, scores, *, seed=0, resamples=10_000):
 def _by_seed(scores):
     """{seed: Series of F1 by `evaluation.KEY`} of the rows of one setting."""
     return {seed: run.set_index(evaluation.KEY)["f1"] for seed, run in scores.groupby("seed")}
+
+
+def change_table(results, *, seed=0, resamples=10_000):
+    """How far each series' F1 moves along the curves of `CHANGES`, and whether as far as that of the first series.
+
+    What a method loses to wrong answers cannot be read off its scores beside another method's: they may differ without
+    any. Scores are matched and tested as in `comparison_table`: their changes from end to end are what is compared.
+
+    Returns:
+        DataFrame experiment, series, start, end (values of the axis, "all" last), change (points, from start to end),
+        difference (from the first series' change), low, high (95%); NaN for the first series.
+    """
+    runs = {key: _by_seed(part) for key, part in results.scores.groupby("setting", sort=False)}
+    columns = ["experiment", "series", "start", "end", "change", "difference", "low", "high"]
+    rows = []
+    for name, experiment in experiments.all_experiments(results.params).items():
+        if name not in CHANGES:
+            continue
+        values = sorted({p.value for p in experiment.points}, key=lambda value: np.inf if value == "all" else value)
+        if len(values) < 2:
+            continue
+        start, end = values[0], values[-1]
+        keys = {(p.series, p.value): p.setting.key for p in experiment.points}
+        first = experiment.points[0].series
+        changes = {
+            series: {
+                run_seed: runs[keys[series, end]][run_seed] - run for run_seed, run in runs[keys[series, start]].items()
+            }
+            for series in dict.fromkeys(p.series for p in experiment.points)
+        }
+        for series, change in changes.items():
+            against = (np.nan,) * 3
+            if series != first:
+                effect = significance.seed_and_id_test(change, changes[first], resamples=resamples, seed=seed)
+                against = tuple(100 * value for value in (effect.difference, effect.low, effect.high))
+            of_pairs = pd.concat(change).groupby(level=evaluation.KEY[1:]).mean()
+            rows.append((name, series, start, end, 100 * of_pairs.mean(), *against))
+    return pd.DataFrame(rows, columns=columns)
 
 
 def selection_table(results):
@@ -399,212 +403,72 @@ def top_k_table(results):
     return pd.DataFrame(rows, columns=["system", "language", "k", "em"])
 
 
-# ------------------------------------------------------------------------------------------------ figures
+# ------------------------------------------------------------------------------------------------ for the report
 
 
-def figures_of(results):
-    """All figures of the experiments: name -> matplotlib figure, closed for pyplot: notebooks do not show them."""
-    drawn = {}
-    for name, figure in _figures(results):
-        # so many open figures would fill memory and the notebook that draws them; closed ones can be saved all the same
-        plt.close(figure)
-        drawn[name] = figure
-    return drawn
+def label_of(row):
+    """What a row of the tests compares, "SKD, mAP@10: 60 - CE: 60", without what all of them share."""
+    return f"{row.series}: {row.value} - {row.against}".replace(_OWN, "")
 
 
-def _figures(results):
-    """Pairs of name and figure, each drawn when it is asked for."""
+_OWN = ": as in the study"
+
+
+def findings(results):
+    """What each experiment found: DataFrame experiment, question, holds ("0 of 3"), finding (`words.verdict`)."""
+    rows = []
     for experiment in experiments.all_experiments(results.params).values():
-        part = results.table[results.table["experiment"] == experiment.name]
-        yield f"ablation-{experiment.name}", _experiment(experiment, part, levels(results))
-        if experiment.name == "temperature" and _is_grid(experiment):
-            ax = figures.grid_heatmap(part[part["task"] == "gxlt"], axis=experiment.axis)
-            ax.set_title(", ".join(f"{name}: {points:.1f}" for name, points in levels(results)["gxlt"].items()))
-            yield "ablation-temperature-grid", ax.get_figure()
-    yield "ablation-coefficient-curves", _coefficient_curves(results)
-    yield "ablation-top-k", _top_k(results)
-    figure, ax = plt.subplots(figsize=(7.5, 2.8))
-    figures.start_distribution(results.start_distribution, ax=ax)
-    yield "ablation-start-distribution", figure
-    languages = results.selected_by_language
-    if len(languages) and _is_choice(results):
-        yield "ablation-selected-languages", _selected_languages(languages)
+        tests = _tests_of(results, experiment.name)
+        holds = f"{(tests['p_holm'] < LEVEL).sum()} of {len(tests)}"
+        rows.append((experiment.name, experiment.question, holds, verdict(tests)))
+    return pd.DataFrame(rows, columns=["experiment", "question", "holds", "finding"])
 
 
-def _is_choice(results):
+def _tests_of(results, name):
+    part = results.tests[results.tests["experiment"] == name] if len(results.tests) else results.tests
+    return part.assign(name=[label_of(row) for row in part.itertuples()])
+
+
+def readable_scores(results, name):
+    """One experiment's F1 as people read it: a row per point, XLT and G-XLT with their deviations over seeds."""
+    part = results.table[results.table["experiment"] == name]
+    rows = [
+        {"": series, "value": value}
+        | {f"{_SHORT[row.task]} F1": with_sd(row.f1, row.f1_sd) for row in found.itertuples()}
+        for (series, value, _), found in part.groupby(["series", "value", "setting"], sort=False)
+    ]
+    return pd.DataFrame(rows)
+
+
+_SHORT = {"xlt": "XLT", "gxlt": "G-XLT", "gxlt_off_diagonal": "off-diagonal"}
+
+
+def readable_selection(results):
+    """What the chosen settings score on the other sets: a row per set and system, F1 of each task."""
+    rows = [
+        {"set": name, "": system} | {f"{_SHORT[row.task]} F1": with_sd(row.f1, row.f1_sd) for row in found.itertuples()}
+        for (name, system), found in selected_scores(results).groupby(["set", "system"], sort=False)
+    ]
+    return pd.DataFrame(rows).fillna("")
+
+
+def is_choice(results):
     """Is there a method with more than one setting to choose from?"""
     return results.selection["settings"].max() > 1
 
 
-def _selected_languages(table):
-    parts = list(table.rename(columns={"system": "label"}).groupby("set", sort=False))
-    figure, axes = plt.subplots(len(parts), 1, figsize=(7, 4.2 * len(parts)), squeeze=False)
-    figure.subplots_adjust(hspace=0.6)
-    for ax, (name, part) in zip(axes[:, 0], parts, strict=True):
-        figures.xlt_by_language(part, ax=ax)
-        ax.set_title(name, pad=30)  # above the legend
-    return figure
-
-
-def _is_grid(experiment):
-    """Does it vary two things?"""
-    return len({p.series for p in experiment.points}) > 1 < len({p.value for p in experiment.points})
-
-
-BESIDE = {GUESS: GUESS_NAME, ZERO_SHOT: "zero-shot"}  # what stands beside the scores of all experiments
-
-
-def levels(results):
-    """F1 in points of the guess by kind, where kinds are known, and of the zero-shot reader: task -> name -> points."""
-    found = {task: {} for task in TASKS}
-    for experiment, name in BESIDE.items():
-        for row in results.table[results.table["experiment"] == experiment].itertuples():
-            found[row.task][name] = row.f1
-    return found
-
-
-def _experiment(experiment, part, levels):
-    tasks = [task for task in TASKS if (part["task"] == task).any()]
-    curve = experiment.name in CURVES
-    height = 3.0 if curve else 0.9 + 0.32 * len(experiment.points)
-    figure, axes = plt.subplots(1, len(tasks), figsize=((4.6 if curve else 5.6) * len(tasks), height), squeeze=False)
-    figure.subplots_adjust(wspace=0.3 if curve else 0.9)
-    for ax, task in zip(axes[0], tasks, strict=True):
-        chosen, lines = part[part["task"] == task], levels[task]
-        if (
-            experiment.name == "left-out"
-        ):  # its points are of some pairs each, where the zero-shot reader scores otherwise
-            lines = {name: points for name, points in lines.items() if name == GUESS_NAME}
-        if curve:
-            figures.setting_curves(chosen, axis=experiment.axis, ax=ax, levels=lines)
-        else:
-            figures.setting_dots(chosen, ax=ax, levels=lines)
-        # above the legend, whatever its height
-        named = len(lines) + (chosen["series"].nunique() if curve else 0)
-        ax.set_title(figures.TASK_NAMES[task], pad=12 + 14 * ((named + 1) // 2))
-    return figure
-
-
-def _coefficient_curves(results):
-    params = results.params
-    base = experiments.reference(params)
-    settings = {"with CE": base, "without CE": experiments.with_method(base, alpha_ce=0.0)}
-    first = results.logs[results.logs["seed"] == params.seeds[0]]
-    logs = {
-        label: first[first["setting"] == setting.key].sort_values("step")
-        for label, setting in settings.items()
-        if (first["setting"] == setting.key).any()
+def tables(results):
+    """name -> DataFrame of all tables that the report writes for the experiments."""
+    return {
+        "ablations": results.table,
+        "ablation-tests": results.tests,
+        "ablation-changes": results.changes,
+        "ablation-runs": results.facts,
+        "selection": results.selection,
+        "selected-scores": selected_scores(results),
+        "selected-by-language": selected_languages(results),
+        "top-k": top_k_table(results),
     }
-    figure, ax = plt.subplots(figsize=(6.5, 3))
-    figures.coefficient_curves(logs, ax=ax)
-    return figure
-
-
-def _top_k(results):
-    table = top_k_table(results)
-    systems = list(dict.fromkeys(table["system"]))
-    figure, axes = plt.subplots(1, len(systems), figsize=(4.2 * len(systems), 3.2), sharey=True, squeeze=False)
-    figure.subplots_adjust(wspace=0.12)
-    for ax, system in zip(axes[0], systems, strict=True):
-        figures.top_k_by_language(table[table["system"] == system], ax=ax)
-        ax.set_title(system)
-        if ax is not axes[0][-1]:
-            ax.get_legend().remove()
-            ax.figure.canvas.draw_idle()
-        if ax is not axes[0][0]:
-            ax.set_ylabel("")
-    return figure
-
-
-# ------------------------------------------------------------------------------------------------ words
-
-
-def verdict(tests):
-    """One sentence for one experiment: which differences hold after the correction, or that none does."""
-    if not len(tests):
-        return "Nothing was compared."
-    holds = tests[tests["p_holm"] < 0.05]
-    if not len(holds):
-        return (
-            f"None of {len(tests)} differences holds; the intervals reach {tests['ruled_out'].max():.1f} points, so "
-            "that smaller effects may be there unseen."
-        )
-    found = "; ".join(
-        f"{row.series}, {row.value} against {row.against}: {row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}]"
-        for row in holds.itertuples()
-    )
-    return f"{len(holds)} of {len(tests)} differences hold: {found}."
-
-
-def change_table(results, *, seed=0, resamples=10_000):
-    """How far each series' F1 moves along the curves of `CHANGES`, and whether as far as that of the first series.
-
-    What a method loses to wrong answers cannot be read off its scores beside another method's: they may differ without
-    any. Scores are matched and tested as in `comparison_table`: their changes from end to end are what is compared.
-
-    Returns:
-        DataFrame experiment, series, start, end (values of the axis, "all" last), change (points, from start to end),
-        difference (from the first series' change), low, high (95%); NaN for the first series.
-    """
-    runs = {key: _by_seed(part) for key, part in results.scores.groupby("setting", sort=False)}
-    columns = ["experiment", "series", "start", "end", "change", "difference", "low", "high"]
-    rows = []
-    for name, experiment in experiments.all_experiments(results.params).items():
-        if name not in CHANGES:
-            continue
-        values = sorted({p.value for p in experiment.points}, key=lambda value: np.inf if value == "all" else value)
-        if len(values) < 2:
-            continue
-        start, end = values[0], values[-1]
-        keys = {(p.series, p.value): p.setting.key for p in experiment.points}
-        first = experiment.points[0].series
-        changes = {
-            series: {
-                run_seed: runs[keys[series, end]][run_seed] - run for run_seed, run in runs[keys[series, start]].items()
-            }
-            for series in dict.fromkeys(p.series for p in experiment.points)
-        }
-        for series, change in changes.items():
-            against = (np.nan,) * 3
-            if series != first:
-                effect = significance.seed_and_id_test(change, changes[first], resamples=resamples, seed=seed)
-                against = tuple(100 * value for value in (effect.difference, effect.low, effect.high))
-            of_pairs = pd.concat(change).groupby(level=evaluation.KEY[1:]).mean()
-            rows.append((name, series, start, end, 100 * of_pairs.mean(), *against))
-    return pd.DataFrame(rows, columns=columns)
-
-
-def changes_in_words(table):
-    """A sentence on one experiment's rows of `change_table`: what each series gains or loses, and how that differs."""
-    if not len(table):
-        return ""
-    first, others = table.iloc[0], table.iloc[1:]
-    start, end = (value if isinstance(value, str) else f"{value:g}" for value in (first["start"], first["end"]))
-    text = f"From {start} to {end}, F1 moves by {first['change']:+.1f} with {first['series']}"
-    for row in others.itertuples():
-        interval = f"[{row.low:+.1f}, {row.high:+.1f}]"
-        text += f"; by {row.change:+.1f} with {row.series}, a difference of {row.difference:+.1f} {interval}"
-    if len(others) and ((others["low"] <= 0) & (others["high"] >= 0)).all():
-        text += "; all these intervals hold 0"
-    return f"{text}."
-
-
-def caption(params):
-    """What all tables of the experiments have in common, a sentence or three."""
-    size = params.sweeps
-    ids = f"{experiments.reference(params).parallel_ids or 'all'} parallel ids"
-    ntl = "each method's own ntl" if size.reference_ntl is None else f"ntl {size.reference_ntl}"
-    questions = f"{size.evaluation_questions} questions" if size.evaluation_questions else "all questions"
-    return (
-        f"Unless an experiment varies it, a student is trained on {ids} drawn by the seed, with {ntl}, and otherwise "
-        f"as the study's own. Scores are on {questions} per language pair of `{params.data.evaluation_sets[0]}`, the "
-        f"development set, mean over pairs, then over {len(params.seeds)} seed{'s' if len(params.seeds) > 1 else ''} "
-        "(bars and ±: standard deviation over seeds). No hyper-parameter of an experiment was tuned: all but the one "
-        "on its axis are the study's. Differences are of F1 over all language pairs, matched by seed, id and both "
-        "languages; interval (95%) and p are from one t test that counts seeds and takes ids as clusters, p adjusted "
-        "by Holm within the experiment. A difference *holds* where that p < 0.05"
-        + ("; one seed says nothing of how another would do." if len(params.seeds) == 1 else ".")
-    )
 
 
 NOTES = {
@@ -625,166 +489,52 @@ NOTES = {
 }
 
 
-def section(results):
-    """The experiments as lines of Markdown: question, figure, verdict and table of each."""
+# ------------------------------------------------------------------------------------------------ figures
+
+
+def figures_of(results):
+    """All figures of the experiments: name -> matplotlib figure, closed for pyplot: notebooks do not show them."""
+    drawn = {}
+    for name, figure in _figures(results):
+        # so many open figures would fill memory and the notebook that draws them; closed ones can be saved all the same
+        plt.close(figure)
+        drawn[name] = figure
+    return drawn
+
+
+def _figures(results):
+    """Pairs of name and figure, each drawn when it is asked for."""
     params = results.params
-    lines = ["## Experiments", "", caption(params), ""]
-    changes = results.changes
-    for row in results.table[results.table["experiment"].isin(BESIDE)].itertuples():
-        name = BESIDE[row.experiment].capitalize()
-        lines += [f"{name}, {figures.TASK_NAMES[row.task]}: EM {row.em:.1f}, F1 {row.f1:.1f}.", ""]
+    where = f"{params.data.evaluation_sets[0]}, {count(len(params.seeds), 'seed')}"
+    if len(results.tests):
+        rows = results.tests.assign(
+            row=[
+                f"{t.experiment}: {t.value}, against {t.against}".replace(_OWN, "") for t in results.tests.itertuples()
+            ],
+            label=results.tests["series"],
+        )
+        title = f"Which settings change F1 over all language pairs? {where}"
+        yield "experiments", figures.forest(rows, title=title).get_figure()
+    beside = results.table[(results.table["task"] == "gxlt") & results.table["experiment"].isin([GUESS, ZERO_SHOT])]
+    levels = {GUESS_NAME if row.experiment == GUESS else ZERO_SHOT: row.f1 for row in beside[::-1].itertuples()}
     for experiment in experiments.all_experiments(params).values():
-        name = f"ablation-{experiment.name}"
-        lines += [f"### {experiment.question}", "", f"![{experiment.question}](figures/{name}.png)", ""]
-        if experiment.name == "temperature" and _is_grid(experiment):
-            lines += ["![F1 over the grid](figures/ablation-temperature-grid.png)", ""]
-        if NOTES.get(experiment.name):
-            lines += [NOTES[experiment.name], ""]
-        lines += [verdict(results.tests[results.tests["experiment"] == experiment.name]), ""]
-        if experiment.name in CHANGES:
-            lines += [changes_in_words(changes[changes["experiment"] == experiment.name]), ""]
-        lines += [markdown(readable_scores(results, experiment.name)), ""]
-    lines += [
-        "### What the coefficient does over training",
-        "",
-        "![Coefficient of the windowed 1/rank with and without cross-entropy](figures/ablation-coefficient-curves.png)",
-        "",
-        f"Seed {params.seeds[0]}; dashed lines: a new teacher.",
-        "",
-        "### Exact match among the k best answers, by question language",
-        "",
-        "![Exact match against k](figures/ablation-top-k.png)",
-        "",
-        "How often the truth is among the k best answers of a reader: what a better ranking could gain."
-        + (
-            " (The other reading of the paper's figure, training with another k in the coefficient, is an experiment "
-            "above.)"
-            if "k" in experiments.all_experiments(params)
-            else ""
-        ),
-        "",
-        "### What a teacher says",
-        "",
-        "![Start probabilities of the English reader](figures/ablation-start-distribution.png)",
-        "",
-        _words_of(results.start_distribution),
-        "",
-        *_selection(results),
-        "Tables: [`ablations.csv`](tables/ablations.csv), [`ablation-tests.csv`](tables/ablation-tests.csv), "
-        "[`ablation-changes.csv`](tables/ablation-changes.csv), "
-        "[`ablation-runs.csv`](tables/ablation-runs.csv), [`top-k.csv`](tables/top-k.csv), "
-        "[`selection.csv`](tables/selection.csv), [`selected-scores.csv`](tables/selected-scores.csv), "
-        "[`selected-by-language.csv`](tables/selected-by-language.csv).",
-        "",
-    ]
-    return lines
-
-
-def _selection(results):
-    """What the development set chooses, and what the chosen settings score elsewhere, as lines of Markdown."""
-    if not _is_choice(results):
-        return ["Each method was run in one setting, so that the development set had nothing to choose.", ""]
-    params = results.params
-    development, *others = params.data.evaluation_sets
-    lines = [
-        "### What the development set chooses, and how that does on the other sets",
-        "",
-        f"Chosen for each method: the highest F1 over all pairs of `{development}`, mean over the seeds, among "
-        "the settings above that differ from the method's own in ntl or in options of its loss (*settings*: how many). "
-        "No score of another set took part, and the study's own settings were not changed after it. The F1 that chose "
-        "is that of the best of several, and therefore too high on average; no choice was made by the scores on the "
-        "other sets.",
-        "",
-        markdown(results.selection.drop(columns="setting")),
-        "",
-    ]
-    scores, languages = results.selected, results.selected_by_language
-    if not len(scores):
-        return lines
-    size = params.sweeps.evaluation_questions
-    lines += [
-        f"The chosen settings, and no others, on {', '.join(f'`{name}`' for name in others)} "
-        f"(questions per language pair: {size or 'all'}), trained on "
-        f"{experiments.reference(params).parallel_ids or 'all'} parallel ids; chosen on `{development}` alone; ± is "
-        "the standard deviation over seeds:",
-        "",
-        markdown(_side_by_side(scores)),
-        "",
-        f"By language, question and passage in the same one (F1, mean over seeds); chosen on `{development}` alone:",
-        "",
-        "![Same-language F1 of the chosen settings by language](figures/ablation-selected-languages.png)",
-        "",
-    ]
-    for name, part in languages.groupby("set", sort=False):
-        table = part.pivot_table(index="system", columns="language", values="f1", sort=False)
-        shown = table[list(dict.fromkeys(part["language"]))].reset_index().rename(columns={"system": name})
-        lines += [markdown(shown), ""]
-    return lines
-
-
-def _side_by_side(scores):
-    """`selected_scores` as people read them: a row per set and system, EM and F1 of each task with their deviations."""
-    rows = []
-    for (name, system), found in scores.groupby(["set", "system"], sort=False):
-        row = {"set": name, "": system}
-        for entry in found.itertuples():
-            for measure in ("em", "f1"):
-                row[f"{SHORT_NAMES[entry.task]} {measure.upper()}"] = _with_deviation(entry, measure)
-        rows.append(row)
-    return pd.DataFrame(rows).fillna("")
-
-
-SHORT_NAMES = {"xlt": "XLT", "gxlt": "G-XLT", "gxlt_off_diagonal": "off-diagonal"}
-
-
-def _with_deviation(entry, measure):
-    mean, deviation = getattr(entry, measure), getattr(entry, f"{measure}_sd")
-    return f"{mean:.1f}" + (f" ± {deviation:.1f}" if deviation == deviation else "")
-
-
-def _words_of(table):
-    gold, languages = table[table["gold"]].iloc[0], table.iloc[0]
-    best = table[table["right"]]["rank"].min()
-    return (
-        f"The English reader on a training example (question {languages['question_lang']}, passage "
-        f"{languages['context_lang']}); numbers are the ranks of the ten best positions. The truth is at rank "
-        f"{gold['rank']}, the best position in the window at rank {best}: the windowed coefficient is "
-        + (f"1/{best}." if best <= 10 else "0.")
+        part = results.runs[(results.runs["experiment"] == experiment.name) & (results.runs["task"] == "gxlt")]
+        if experiment.name in CURVES and part["value"].nunique() > 2:  # two points are a row of the table
+            title = f"{experiment.question}\nall language pairs of {where}"
+            drawn = part.rename(columns={"series": "label"})
+            ax = figures.setting_curves(drawn, axis=experiment.axis, levels=levels, title=title)
+            yield f"ablation-{experiment.name}", ax.get_figure()
+    title = f"How often is the truth among a reader's k best answers? {where}"
+    yield "ablation-top-k", figures.top_k_by_language(top_k_table(results), title=title)
+    languages = results.start_distribution.iloc[0]
+    title = (
+        "Where does the English reader see the answer's start? One training example,\nquestion "
+        f"{languages['question_lang']}, passage {languages['context_lang']}"
     )
-
-
-def readable_scores(results, name):
-    """One experiment's scores as people read them: a row per point; EM and F1 of both tasks with their deviations."""
-    part = results.table[results.table["experiment"] == name]
-    rows = []
-    for (series, value, _), found in part.groupby(["series", "value", "setting"], sort=False):
-        row = {"": series, "value": value}
-        for entry in found.itertuples():
-            for measure in ("em", "f1"):
-                row[f"{SHORT_NAMES[entry.task]} {measure.upper()}"] = _with_deviation(entry, measure)
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def shown(results):
-    """The comparisons as a notebook shows them."""
-    columns = ["series", "value", "against", "n", "seeds", "difference", "low", "high", "p_holm"]
-    table = results.tests.set_index("experiment")[columns]
-    return table.round({"difference": 1, "low": 1, "high": 1, "p_holm": 4})
-
-
-def tables(results):
-    """name -> DataFrame of all tables that the report writes for the experiments."""
-    return {
-        "ablations": results.table,
-        "ablation-tests": results.tests,
-        "ablation-changes": results.changes,
-        "ablation-runs": results.facts,
-        "selection": results.selection,
-        "selected-scores": results.selected,
-        "selected-by-language": results.selected_by_language,
-        "top-k": top_k_table(results),
-    }
+    yield (
+        "ablation-start-distribution",
+        figures.start_distribution(results.start_distribution, title=title).get_figure(),
+    )
 
 
 def comparison(params):
@@ -804,15 +554,6 @@ def comparison(params):
     columns = ["experiment", "series", "value", "em", "f1", "f1_sd", "seeds"]
     if not scores:
         return pd.DataFrame(columns=columns), missing
-    by_key = dict(iter(_with_guess(params, pd.concat(scores, ignore_index=True)).groupby("setting")))
-    parts = [((GUESS, "", ""), by_key[GUESS])] if GUESS in by_key else []
-    for experiment in experiments.all_experiments(params).values():
-        for point in experiment.points:
-            if point.setting.key in by_key:
-                part = _of_point(by_key[point.setting.key], experiment, point)
-                parts.append(((experiment.name, point.series, point.value), part))
-    rows = []
-    for names, part in parts:
-        *_, (*_, em, _, f1, f1_sd, seeds) = _means((), part)
-        rows.append((*names, em, f1, f1_sd, seeds))
-    return pd.DataFrame(rows, columns=columns), missing
+    found = _with_guess(params, _zero_shot_once(pd.concat(scores, ignore_index=True), params))
+    table = over_seeds(score_runs(params, found))
+    return table.loc[table["task"] == "gxlt", columns].reset_index(drop=True), missing

@@ -1,9 +1,9 @@
 """The figures of notebooks and report: labelled tables in, matplotlib axes out.
 
 Every function draws into `ax`, or into a new figure if it is None, and returns the axes. Numbers are points (0..100)
-unless the docstring says otherwise. Languages are always in the order of `languages.in_order` and shown by code, since
-few machines have fonts for all 17 scripts. The palettes are safe for colour-blind readers, and whatever colour tells
-apart, marker or position does, too. The style holds while a function draws and changes no global setting.
+unless the docstring says otherwise. Languages are always in the order of `languages.in_order`, by name and code: few
+machines have fonts for all 17 scripts. A method has one colour and one marker in all figures (`METHODS`), and whatever
+colour tells apart, marker or position does, too. The style holds while a function draws and changes no global setting.
 """
 
 import functools
@@ -18,34 +18,42 @@ import seaborn as sns
 from ..languages import in_order
 from ..running.files import atomic_path
 from .tables import GUESS_NAME
+from .words import language, signed
 
-TASK_NAMES = {
-    "xlt": "same language (XLT)",
-    "gxlt_off_diagonal": "across languages (G-XLT off-diagonal)",
-    "gxlt": "all language pairs (G-XLT)",
-}
 COLUMN_NAMES = {
     "loss": "loss (nats)",
     "ce": "cross-entropy\n(nats)",
     "kl": "KL × T²\n(nats)",
     "coefficient": "coefficient α\n(0 to 1)",
 }
+_BLIND_SAFE = sns.color_palette("colorblind")
+# label -> (colour, marker) of what stands in many figures; others get the colours that are left
+METHODS = {
+    "zero-shot": ((0.35, 0.35, 0.35), "o"),
+    "CE": (_BLIND_SAFE[0], "s"),
+    "SKD": (_BLIND_SAFE[1], "^"),
+    "SKD, mAP@10": (_BLIND_SAFE[2], "D"),
+    "no labels": (_BLIND_SAFE[4], "X"),
+    GUESS_NAME: ((0.6, 0.6, 0.6), "d"),
+}
+_OTHERS = list(zip([_BLIND_SAFE[n] for n in (3, 5, 6, 8, 9, 7)], "PvX*<>", strict=True))
 _SEQUENTIAL = "YlGnBu"
 _MISSING = "0.82"  # grey of cells without a value
-_MARKERS = "osD^vPX*<>"
 _STYLE = {
-    **sns.axes_style("ticks"),
-    **sns.plotting_context("paper"),
+    **sns.axes_style("ticks", {"grid.color": "0.9"}),
+    **sns.plotting_context("paper", font_scale=1.15),
     "font.family": ["DejaVu Sans"],  # comes with matplotlib, so that text has the same size everywhere
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.titlelocation": "left",
     "axes.titlesize": "medium",
     "legend.frameon": False,
     "figure.dpi": 110,
 }
 
 
-def _styled(draw):
+def styled(draw):
     """Run `draw` under the style of this module; matplotlib's settings are as before afterwards."""
 
     @functools.wraps(draw)
@@ -62,7 +70,7 @@ def _axes(ax, width, height):
     return plt.subplots(figsize=(width, height))[1] if ax is None else ax
 
 
-def _need(table, columns, name):
+def _need(table, columns, name="table"):
     missing = [column for column in columns if column not in table.columns]
     if missing:
         found = ", ".join(map(str, table.columns))
@@ -71,35 +79,14 @@ def _need(table, columns, name):
         raise ValueError(f"{name} is empty; there is nothing to draw")
 
 
-def _by_language(matrix):
-    """`matrix` with rows and columns in the order of languages."""
-    for axis, index in (("row", matrix.index), ("column", matrix.columns)):
-        if not index.is_unique:
-            raise ValueError(f"matrix names {axis} {index[index.duplicated()][0]!r} twice; one language, one {axis}")
-    return matrix.loc[in_order(matrix.index), in_order(matrix.columns)]
+def looks(labels):
+    """label -> (colour, marker), those of `METHODS` where it is in there, in order of appearance."""
+    left = iter(_OTHERS * (1 + len(labels) // len(_OTHERS)))
+    return {label: METHODS.get(label) or next(left) for label in dict.fromkeys(labels)}
 
 
-def _looks(labels):
-    """[(label, colour, marker)] in order of appearance."""
-    labels = list(dict.fromkeys(labels))
-    palette = sns.color_palette("colorblind", len(labels))
-    markers = [_MARKERS[i % len(_MARKERS)] for i in range(len(labels))]
-    return list(zip(labels, palette, markers, strict=True))
-
-
-def _offsets(n, width):
-    """Positions of n marks side by side, around 0."""
-    return (np.arange(n) - (n - 1) / 2) * width / max(n, 1)
-
-
-def _draw_levels(line, levels):
-    """Scores that belong to no place of an axis, as grey lines: `line` is `ax.axhline` or `ax.axvline`."""
-    for (label, points), style in zip(levels.items(), (":", "--"), strict=False):
-        line(points, color="0.35", linestyle=style, linewidth=1.2, zorder=0, label=label)
-
-
-def _legend_above(ax, columns):
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, handletextpad=0.4)
+def _legend_beside(ax, **more):
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, **more)
 
 
 def _readable_on(colour):
@@ -107,14 +94,14 @@ def _readable_on(colour):
     return "black" if sns.utils.relative_luminance(colour) > 0.179 else "white"  # WCAG 2.1: equal contrast there
 
 
-def _language_heatmap(matrix, texts, ax, label, **colours):
+def _language_heatmap(matrix, text, ax, label, **colours):
     """Rows question language, columns context language; a cell without a value is grey and has no text."""
-    size = 1.6 + 0.46 * max(matrix.shape)
+    size = 1.6 + 0.54 * max(matrix.shape)
     ax = _axes(ax, size + 1, size)
     sns.heatmap(
         matrix,
         ax=ax,
-        annot=texts,
+        annot=matrix.map(lambda value: "" if pd.isna(value) else text(value)),
         fmt="",
         annot_kws={"size": "medium"},
         square=True,
@@ -128,18 +115,13 @@ def _language_heatmap(matrix, texts, ax, label, **colours):
         column, row = (int(position) for position in cell.get_position())
         cell.set_color(_readable_on(mesh.cmap(mesh.norm(values[row, column]))))
     ax.set_facecolor(_MISSING)
-    ax.set(xlabel="context language", ylabel="question language")
+    ax.set_yticklabels([language(code) for code in matrix.index])
+    ax.set(xlabel="language of the passage", ylabel="language of the question")
     ax.tick_params(length=0, rotation=0)
     return ax
 
 
-def _signed(value):
-    """One decimal with its sign; no sign for what rounds to zero."""
-    rounded = round(value, 1)
-    return f"{rounded:+.1f}".replace("-", "−") if rounded else "0.0"
-
-
-@_styled
+@styled
 def gxlt_heatmap(matrix, *, ax=None, metric="F1", difference=False, vmax=None):
     """Heat map of scores, or differences of scores, per pair of languages.
 
@@ -154,7 +136,10 @@ def gxlt_heatmap(matrix, *, ax=None, metric="F1", difference=False, vmax=None):
         DataError: an unknown language.
         ValueError: a repeated language, scores outside 0..100.
     """
-    matrix = _by_language(matrix).astype(float)
+    for axis, index in (("row", matrix.index), ("column", matrix.columns)):
+        if not index.is_unique:
+            raise ValueError(f"matrix names {axis} {index[index.duplicated()][0]!r} twice; one language, one {axis}")
+    matrix = matrix.loc[in_order(matrix.index), in_order(matrix.columns)].astype(float)
     values = matrix.to_numpy()[matrix.notna().to_numpy()]
     if not difference and ((values < 0) | (values > 100)).any():
         raise ValueError(
@@ -164,15 +149,36 @@ def gxlt_heatmap(matrix, *, ax=None, metric="F1", difference=False, vmax=None):
     if vmax is None:
         vmax = max(1, math.ceil(np.abs(values).max(initial=0)))
     if difference:
-        texts = matrix.map(lambda value: "" if pd.isna(value) else _signed(value))
-        return _language_heatmap(
-            matrix, texts, ax, f"difference in {metric} (points)", cmap="RdBu", center=0, vmin=-vmax, vmax=vmax
-        )
-    texts = matrix.map(lambda value: "" if pd.isna(value) else f"{value:.1f}")
-    return _language_heatmap(matrix, texts, ax, f"{metric} (points)", cmap=_SEQUENTIAL, vmin=0, vmax=vmax)
+        label, colours = f"difference in {metric} (points)", {"cmap": "RdBu", "center": 0, "vmin": -vmax, "vmax": vmax}
+        return _language_heatmap(matrix, lambda value: signed(value).replace("-", "−"), ax, label, **colours)
+    return _language_heatmap(matrix, "{:.1f}".format, ax, f"{metric} (points)", cmap=_SEQUENTIAL, vmin=0, vmax=vmax)
 
 
-@_styled
+@styled
+def heatmap_panels(matrices, *, title, metric="F1", difference=False):
+    """Heat maps on one scale, two in a row: a figure.
+
+    Args:
+        matrices: title -> matrix, as `gxlt_heatmap` takes it.
+        title: of the whole figure: the question that it answers, and of which data.
+        difference: as in `gxlt_heatmap`.
+    """
+    rows, side = math.ceil(len(matrices) / 2), 0.54 * max(max(m.shape) for m in matrices.values())
+    width, gap = 1.25 * side, 1.9  # of a panel with its colour bar; for names of languages
+    figure, axes = plt.subplots(rows, 2, figsize=(2 * width + gap, rows * (side + 0.9)), squeeze=False)
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=gap / width, hspace=0.9 / side)
+    largest = max(m.abs().max(axis=None) for m in matrices.values())
+    vmax = max(1, math.ceil(largest)) if difference else 100
+    for ax, (name, matrix) in zip(axes.flat, matrices.items(), strict=False):
+        gxlt_heatmap(matrix, ax=ax, metric=metric, difference=difference, vmax=vmax)
+        ax.set_title(name, fontweight="bold")
+    for ax in axes.flat[len(matrices) :]:
+        ax.set_axis_off()
+    figure.suptitle(title, x=-0.12, y=1 + 0.5 / (rows * (side + 0.9)), ha="left")
+    return figure
+
+
+@styled
 def pair_counts(pairs, *, ax=None):
     """Heat map of how often each pair of languages was sampled; a pair that never was is grey.
 
@@ -185,123 +191,122 @@ def pair_counts(pairs, *, ax=None):
     _need(pairs, ["question_lang", "context_lang"], "pairs")
     languages = in_order(pd.concat([pairs["question_lang"], pairs["context_lang"]]).unique())
     counts = pd.crosstab(pairs["question_lang"], pairs["context_lang"]).reindex(index=languages, columns=languages)
-    counts = counts.where(counts > 0)
-    texts = counts.map(lambda count: "" if pd.isna(count) else f"{int(count):,}")
-    return _language_heatmap(counts, texts, ax, "sampled examples", cmap=_SEQUENTIAL, vmin=0)
+    label = "sampled examples"
+    return _language_heatmap(counts.where(counts > 0), "{:,.0f}".format, ax, label, cmap=_SEQUENTIAL, vmin=0)
 
 
-@_styled
-def method_intervals(table, *, ax=None, metric="F1"):
-    """Differences with their intervals, one row per label from top to bottom, and a line at 0.
+@styled
+def forest(table, *, ax=None, metric="F1", title=None):
+    """Differences with their 95% intervals, the methods of a row side by side, and a line at 0.
 
     Args:
-        table: columns label, difference, low, high (points), as from `significance.compare_systems`. A hollow dot
-            marks an interval that holds 0. Those of few seeds can leave -100..100: cut there, where differences end.
+        table: columns row (what is compared, from top to bottom), label (of the method: colour and marker), difference,
+            low, high (points), one row per row and label. A hollow mark: the interval holds 0. Those of few seeds can
+            leave -100..100: cut there, where differences end.
         metric: its name, for the label of the axis.
+        title: the question that the figure answers, and of which data.
     """
-    _need(table, ["label", "difference", "low", "high"], "table")
-    ax = _axes(ax, 5.5, 0.9 + 0.32 * len(table))
-    colour = sns.color_palette("colorblind")[0]
+    _need(table, ["row", "label", "difference", "low", "high"])
+    rows, shown = list(dict.fromkeys(table["row"])), looks(table["label"])
+    lines = table.groupby("row")["label"].nunique().max()
+    ax = _axes(ax, 6.5, 0.9 + len(rows) * max(0.3, 0.2 * lines, 0.17 * (1 + max(row.count("\n") for row in rows))))
     ax.axvline(0, color="0.5", linewidth=0.9, zorder=0)
-    for row, (_, entry) in enumerate(table.iterrows()):
-        ax.plot([entry["low"], entry["high"]], [row, row], color=colour, linewidth=1.8, solid_capstyle="butt", zorder=1)
-        filled = not entry["low"] <= 0 <= entry["high"]
-        ax.plot(
-            entry["difference"], row, "o", color=colour, markersize=6, markerfacecolor=colour if filled else "white"
-        )
+    for label, (colour, marker) in shown.items():
+        for entry in table[table["label"] == label].itertuples():
+            here = [other for other in shown if ((table["row"] == entry.row) & (table["label"] == other)).any()]
+            place = rows.index(entry.row) + (here.index(label) - (len(here) - 1) / 2) * 0.6 / len(here)
+            ax.plot([entry.low, entry.high], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
+            face = "white" if entry.low <= 0 <= entry.high else colour
+            ax.plot(entry.difference, place, marker, color=colour, markerfacecolor=face, markersize=6)
+        ax.plot([], [], marker=marker, color=colour, label=label)
     left, right = ax.get_xlim()
     ax.set_xlim(max(left, -105), min(right, 105))
-    ax.set_yticks(range(len(table)), table["label"])
-    ax.set_ylim(len(table) - 0.5, -0.5)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", color="0.9", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.set_xlabel(f"difference in {metric} (points)")
+    ax.grid(axis="x")
+    ax.set_xlabel(f"difference in {metric} (points; line: 95% interval; hollow: it holds 0)")
+    if len(shown) > 1:
+        _legend_beside(ax)
+    if title:
+        ax.set_title(title)
     return ax
 
 
-@_styled
-def scores_by_method(table, *, ax=None, metric="F1", floor=None):
-    """Scores of methods, one row per label from top to bottom: the mean over the seeds large, each seed small.
+def _points(table, looks_of, **options):
+    """Means of methods with the standard deviation over seeds, side by side: what the two figures below share."""
+    sns.pointplot(
+        table,
+        hue="label",
+        hue_order=list(looks_of),
+        palette=[colour for colour, _ in looks_of.values()],
+        markers=[marker for _, marker in looks_of.values()],
+        errorbar="sd" if len(set(table["seed"])) > 1 else None,
+        err_kws={"linewidth": 1},
+        markersize=5.5,
+        **{"linewidth": 1.4} | options,
+    )
+
+
+@styled
+def xlt_by_language(table, *, ax=None, metric="F1", title=None):
+    """Scores per language, the methods side by side; bars: standard deviation over seeds.
 
     Args:
-        table: columns label, task ("xlt", "gxlt_off_diagonal", "gxlt"), seed, f1 (points), one row per run and task.
+        table: columns label, language, seed, f1 (points), one row per label, language and seed.
         metric: its name, for the label of the axis; the values are in the column f1 whatever it is.
-        floor: task -> points of a guess by kind, drawn as dotted lines in the colours of the tasks.
-
-    Raises:
-        ValueError: a missing column, an empty table, an unknown task.
-    """
-    _need(table, ["label", "task", "seed", "f1"], "table")
-    unknown = sorted(set(table["task"]) - set(TASK_NAMES))
-    if unknown:
-        raise ValueError(f"unknown task {unknown[0]!r}: expected {', '.join(TASK_NAMES)}")
-    labels = list(dict.fromkeys(table["label"]))
-    tasks = [task for task in TASK_NAMES if task in set(table["task"])]
-    ax = _axes(ax, 6, 1.1 + (0.22 + 0.16 * len(tasks)) * len(labels))
-    rows = {label: row for row, label in enumerate(labels)}
-    for (task, colour, marker), offset in zip(_looks(tasks), _offsets(len(tasks), 0.6), strict=True):
-        part = table[table["task"] == task]
-        style = {"color": colour, "marker": marker, "linestyle": "none"}
-        ax.plot(part["f1"], part["label"].map(rows) + offset, markersize=3.5, alpha=0.45, markeredgewidth=0, **style)
-        means = part.groupby("label", sort=False, observed=True)["f1"].mean()
-        positions = [rows[label] + offset for label in means.index]
-        ax.plot(means, positions, markersize=7, markeredgecolor="white", label=TASK_NAMES[task], **style)
-    floors = [(floor[task], colour) for task, colour, _ in _looks(tasks) if floor and task in floor]
-    for place, (points, colour) in enumerate(floors):
-        ax.axvline(points, color=colour, linestyle=":", linewidth=1.2, zorder=0, label=None if place else GUESS_NAME)
-    ax.set_yticks(range(len(labels)), labels)
-    ax.set_ylim(len(labels) - 0.5, -0.5)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", color="0.9", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.set_xlabel(f"{metric} (points; large: mean over seeds, small: one seed)")
-    _legend_above(ax, columns=1)
-    return ax
-
-
-@_styled
-def xlt_by_language(table, *, ax=None, metric="F1"):
-    """Scores per language, the methods side by side.
-
-    Args:
-        table: columns label, language, f1 (points, mean over seeds), one row per label and language.
-        metric: its name, for the label of the axis; the values are in the column f1 whatever it is.
+        title: the question that the figure answers, and of which data.
 
     Raises:
         DataError: an unknown language.
-        ValueError: a missing column, an empty table, a repeated label and language.
+        ValueError: a missing column, an empty table.
     """
-    _need(table, ["label", "language", "f1"], "table")
-    repeated = table[table.duplicated(["label", "language"])]
-    if len(repeated):
-        label, language = repeated.iloc[0][["label", "language"]]
-        raise ValueError(f"table has more than one row for {label!r}, {language!r}; average over the seeds first")
+    _need(table, ["label", "language", "seed", "f1"])
     languages = in_order(table["language"])
-    place = {language: column for column, language in enumerate(languages)}
-    looks = _looks(table["label"])
-    ax = _axes(ax, max(6, 1.2 + len(languages) * (0.25 + 0.08 * len(looks))), 3.2)
+    shown = looks(table["label"])
+    ax = _axes(ax, max(5, 1.2 + len(languages) * (0.5 + 0.1 * len(shown))), 3.2)
     for border in range(1, len(languages)):
         ax.axvline(border - 0.5, color="0.9", linewidth=0.8, zorder=0)
-    for (label, colour, marker), offset in zip(looks, _offsets(len(looks), 0.75), strict=True):
-        part = table[table["label"] == label]
-        ax.plot(
-            part["language"].map(place) + offset,
-            part["f1"],
-            color=colour,
-            marker=marker,
-            markersize=6.5,
-            markeredgecolor="white",
-            linestyle="none",
-            label=label,
-        )
-    ax.set_xticks(range(len(languages)), languages)
+    _points(table, shown, x="language", y="f1", order=languages, dodge=0.6, linestyle="none", ax=ax)
+    ax.set_xticks(range(len(languages)), [language(code).replace(" (", "\n(") for code in languages])
     ax.set_xlim(-0.5, len(languages) - 0.5)
     ax.tick_params(axis="x", length=0)
-    ax.grid(axis="y", color="0.9", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.set(xlabel="language of question and context", ylabel=f"{metric} (points)")
-    _legend_above(ax, columns=4 if len(languages) > 10 else 2)
+    ax.grid(axis="y")
+    ax.set(xlabel="", ylabel=f"{metric} (points)")
+    _legend_beside(ax)
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+@styled
+def setting_curves(table, *, axis, ax=None, metric="F1", levels=None, title=None):
+    """Scores along a numeric axis, one line per method; bars: standard deviation over seeds.
+
+    Args:
+        table: columns label, value (numbers), seed, f1 (points), one row per label, value and seed.
+        axis: what the values are.
+        metric: its name, for the label of the axis.
+        levels: label -> points: scores to compare with, such as the zero-shot reader's, drawn as grey lines across.
+        title: the question that the figure answers, and of which data.
+    """
+    _need(table, ["label", "value", "seed", "f1"])
+    ax = _axes(ax, 5.5, 3.2)
+    for (label, points), style in zip((levels or {}).items(), ("--", ":"), strict=False):
+        ax.axhline(points, color="0.35", linestyle=style, linewidth=1.2, zorder=0, label=label)
+    values = sorted(set(table["value"].astype(float)))
+    wide = values[0] > 0 and values[-1] > 20 * values[0]
+    shown = table.assign(value=table["value"].astype(float))
+    _points(
+        shown, looks(shown["label"]), x="value", y="f1", native_scale=True, log_scale=(wide, False), dodge=True, ax=ax
+    )
+    ax.set_xticks(values, [f"{value:g}" for value in values])
+    ax.minorticks_off()
+    ax.set(xlabel=axis, ylabel=f"{metric} (points)")
+    ax.grid(axis="y")
+    _legend_beside(ax)
+    if title:
+        ax.set_title(title)
     return ax
 
 
@@ -312,9 +317,8 @@ def _window(n):
 
 def _curve(ax, steps, values, smooth, name):
     """The raw values faint, their rolling mean on top."""
-    colour = sns.color_palette("colorblind")[0]
-    ax.plot(steps, values, color=colour, alpha=0.25, linewidth=0.7, label=name)
-    ax.plot(steps, smooth, color=colour, linewidth=1.5, label=f"{name}, rolling mean")
+    ax.plot(steps, values, color=_BLIND_SAFE[0], alpha=0.25, linewidth=0.7, label=name)
+    ax.plot(steps, smooth, color=_BLIND_SAFE[0], linewidth=1.5, label=f"{name}, rolling mean")
     ax.set_ylabel(COLUMN_NAMES.get(name, name))
     ax.margins(x=0.01)
 
@@ -323,7 +327,7 @@ def _step_label(window):
     return "optimiser step" if window == 1 else f"optimiser step (bold: mean over {window} steps)"
 
 
-@_styled
+@styled
 def training_curves(log, *, columns=("ce", "kl", "coefficient"), axes=None):
     """Curves of a distillation run, one panel below the other, with a dashed line where a generation begins.
 
@@ -361,22 +365,14 @@ def training_curves(log, *, columns=("ce", "kl", "coefficient"), axes=None):
         for step in begins:
             ax.axvline(step, color="0.35", linewidth=0.9, linestyle="--")
     for generation, step in begins.items():
-        axes[0].annotate(
-            f"generation {generation:g}",
-            (step, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 2),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize="small",
-        )
+        above = {"xycoords": ("data", "axes fraction"), "xytext": (0, 2), "textcoords": "offset points"}
+        axes[0].annotate(f"generation {generation:g}", (step, 1), ha="center", va="bottom", fontsize="small", **above)
     axes[-1].set_xlabel(_step_label(window))
     axes[0].figure.align_ylabels(axes)
     return axes
 
 
-@_styled
+@styled
 def loss_curve(log, *, ax=None):
     """Loss over the steps of a training run: every step faint, a rolling mean over a fortieth of the run bold.
 
@@ -391,182 +387,41 @@ def loss_curve(log, *, ax=None):
     return ax
 
 
-@_styled
-def setting_curves(table, *, axis, ax=None, metric="F1", levels=None):
-    """Scores along a numeric axis, one line per series, with the standard deviation over seeds as error bars.
+@styled
+def top_k_by_language(table, *, title):
+    """Exact match among the k best answers against k, a line per question language, a panel per system: a figure.
 
     Args:
-        table: columns series, value (numbers), f1, f1_sd (points), one row per series and value. The values are drawn
-            as equally spaced steps, each under its number: grids are rarely even.
-        axis: what the values are.
-        metric: its name, for the label of the axis.
-        levels: label -> points, one or two: scores to compare with, drawn as grey lines across.
+        table: columns system, language, k, em (points), one row each.
+        title: the question that the figure answers, and of which data.
     """
-    _need(table, ["series", "value", "f1", "f1_sd"], "table")
-    ax = _axes(ax, 5, 3)
-    _draw_levels(ax.axhline, levels or {})
-    values = sorted(set(table["value"]))
-    looks = _looks(table["series"])
-    for (series, colour, marker), offset in zip(looks, _offsets(len(looks), 0.25), strict=True):
-        part = table[table["series"] == series].sort_values("value")
-        ax.errorbar(
-            [values.index(value) + offset for value in part["value"]],
-            part["f1"],
-            yerr=part["f1_sd"].fillna(0),
-            color=colour,
-            marker=marker,
-            markeredgecolor="white",
-            markersize=6.5,
-            linewidth=1.3,
-            elinewidth=0.8,
-            capsize=2,
-            label=series,
-        )
-    ax.set_xticks(range(len(values)), [f"{value:g}" for value in values])
-    ax.set_xlim(-0.5, len(values) - 0.5)
-    ax.set(xlabel=axis, ylabel=f"{metric} (points)")
-    ax.grid(axis="y", color="0.9", linewidth=0.6)
-    ax.set_axisbelow(True)
-    _legend_above(ax, columns=2)
-    return ax
-
-
-@_styled
-def setting_dots(table, *, ax=None, metric="F1", levels=None):
-    """Scores of named settings, one row each from top to bottom, with the standard deviation over seeds as bars.
-
-    Args:
-        table: columns series, value (names), f1, f1_sd (points), one row per setting.
-        metric: its name, for the label of the axis.
-        levels: as in `setting_curves`.
-    """
-    _need(table, ["series", "value", "f1", "f1_sd"], "table")
-    # what all rows share need not stand at each of them
-    told = [name for name in ("series", "value") if len(set(table[name])) > 1] or ["value"]
-    names = [": ".join(str(getattr(row, name)) for name in told) for row in table.itertuples()]
-    ax = _axes(ax, 5.5, 0.9 + 0.32 * len(table))
-    _draw_levels(ax.axvline, levels or {})
-    rows = list(table.itertuples())
-    for series, colour, marker in _looks(table["series"]):
-        here = [place for place, row in enumerate(rows) if row.series == series]
-        part = table[table["series"] == series]
-        ax.errorbar(
-            part["f1"],
-            here,
-            xerr=part["f1_sd"].fillna(0),
-            color=colour,
-            marker=marker,
-            markersize=6.5,
-            linestyle="none",
-            elinewidth=0.8,
-            capsize=2,
-        )
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", color="0.9", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.set_xlabel(f"{metric} (points; bar: standard deviation over seeds)")
-    if levels:
-        _legend_above(ax, columns=2)
-    return ax
-
-
-@_styled
-def grid_heatmap(table, *, axis, ax=None, metric="F1"):
-    """Heat map of a grid of two parameters: rows the series, columns the values, both in their order.
-
-    Args:
-        table: columns series, value, f1 (points), one row per cell; what is missing is grey.
-        axis: what the values are.
-    """
-    _need(table, ["series", "value", "f1"], "table")
-    grid = table.pivot_table(index="series", columns="value", values="f1", sort=True)
-    texts = grid.map(lambda value: "" if pd.isna(value) else f"{value:.1f}")
-    ax = _axes(ax, 1.8 + 0.7 * grid.shape[1], 1.2 + 0.46 * grid.shape[0])
-    sns.heatmap(
-        grid,
-        ax=ax,
-        annot=texts,
-        fmt="",
-        linewidths=0.6,
-        linecolor="white",
-        cmap=_SEQUENTIAL,
-        cbar_kws={"label": f"{metric} (points)", "pad": 0.03},
-    )
-    mesh, values = ax.collections[0], grid.to_numpy()
-    for cell in ax.texts:
-        column, row = (int(position) for position in cell.get_position())
-        cell.set_color(_readable_on(mesh.cmap(mesh.norm(values[row, column]))))
-    ax.set_facecolor(_MISSING)
-    ax.set(xlabel=axis, ylabel="")
-    ax.tick_params(length=0, rotation=0)
-    return ax
-
-
-@_styled
-def coefficient_curves(logs, *, ax=None):
-    """The coefficient over training of several runs, with a dashed line where a generation begins.
-
-    Args:
-        logs: label -> DataFrame with columns step, generation and coefficient, one row per optimiser step. The lines
-            are those of the first run.
-    """
-    if not logs:
-        raise ValueError("logs is empty; there is nothing to draw")
-    ax = _axes(ax, 6.5, 3)
-    for (label, colour, marker), log in zip(_looks(logs), logs.values(), strict=True):
-        _need(log, ["step", "generation", "coefficient"], f"the log of {label!r}")
-        every = max(1, len(log) // 12)
-        ax.plot(
-            log["step"], log["coefficient"], color=colour, marker=marker, markevery=every, linewidth=1.3, label=label
-        )
-    first = next(iter(logs.values()))
-    for generation, step in first.groupby("generation")["step"].min().sort_index().iloc[1:].items():
-        ax.axvline(step, color="0.35", linewidth=0.9, linestyle="--", zorder=0)
-        ax.annotate(
-            f"generation {generation:g}",
-            (step, 0),
-            xycoords=("data", "axes fraction"),
-            xytext=(2, 2),
-            textcoords="offset points",
-            fontsize="small",
-        )
-    ax.set(xlabel="optimiser step", ylabel="coefficient α (0 to 1)")
-    ax.set_ylim(0, 1.02)
-    ax.margins(x=0.02)
-    _legend_above(ax, columns=2)
-    return ax
-
-
-@_styled
-def top_k_by_language(table, *, ax=None):
-    """Exact match among the k best answers against k, one line per question language.
-
-    Args:
-        table: columns language, k, em (points), one row per language and k.
-
-    Raises:
-        DataError: an unknown language.
-    """
-    _need(table, ["language", "k", "em"], "table")
-    ax = _axes(ax, 4.5, 3.2)
+    _need(table, ["system", "language", "k", "em"])
     languages = in_order(table["language"])
-    for language, colour, marker in _looks(languages):
-        part = table[table["language"] == language].sort_values("k")
-        ax.plot(part["k"], part["em"], color=colour, marker=marker, markersize=4.5, linewidth=1.2, label=language)
-    ax.set_xticks(sorted(set(table["k"])))
-    ax.set(xlabel="k best answers", ylabel="exact match among them (points)")
-    # panels that share the axis keep room for the largest of them
-    lines = [line.get_ydata().max() for panel in ax.get_figure().axes for line in panel.lines]
-    ax.set_ylim(0, max(1, *(1.06 * top for top in lines)))
-    ax.grid(axis="y", color="0.9", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.legend(title="question", loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
-    return ax
+    named = table.assign(question=table["language"].map(language))
+    grid = sns.relplot(
+        named,
+        x="k",
+        y="em",
+        hue="question",
+        style="question",
+        hue_order=[language(code) for code in languages],
+        style_order=[language(code) for code in languages],
+        palette="colorblind" if len(languages) <= 10 else "husl",
+        col="system",
+        col_wrap=min(2, table["system"].nunique()),
+        kind="line",
+        markers=True,
+        dashes=False,
+        height=2.9,
+        aspect=1.2,
+    )
+    grid.set_titles("{col_name}", fontweight="bold").set_axis_labels("k best answers", "exact match (%)")
+    grid.set(ylim=(0, None), xticks=sorted(set(table["k"])))
+    grid.figure.suptitle(title, y=1.04)
+    return grid.figure
 
 
-@_styled
+@styled
 def translation_retrieval(table, *, chance, ax=None):
     """How often an encoder finds a question's translation, by layer, one line per language.
 
@@ -580,52 +435,45 @@ def translation_retrieval(table, *, chance, ax=None):
     if table.empty:
         raise ValueError("table is empty; there is nothing to draw")
     ax = _axes(ax, 5.5, 3.2)
-    _draw_levels(ax.axhline, {"guess": chance})
-    for language, colour, marker in _looks(in_order(table.columns)):
-        ax.plot(
-            table.index, table[language], color=colour, marker=marker, markersize=4.5, linewidth=1.2, label=language
-        )
+    ax.axhline(chance, color="0.35", linestyle=":", linewidth=1.2, zorder=0, label="guess")
+    for code, (colour, marker) in looks(in_order(table.columns)).items():
+        style = {"color": colour, "marker": marker, "markersize": 4.5, "linewidth": 1.2}
+        ax.plot(table.index, table[code], label=language(code), **style)
     ax.set_xticks(table.index)
     ax.set(xlabel="layer (0: word embeddings)", ylabel="translations found (%)", ylim=(0, 104))
-    ax.grid(axis="y", color="0.9", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+    ax.grid(axis="y")
+    _legend_beside(ax)
     return ax
 
 
-@_styled
-def start_distribution(table, *, ax=None, around=20):
+@styled
+def start_distribution(table, *, ax=None, around=20, title=None):
     """A teacher's start probabilities by position on one example, and the window in which it counts as right.
 
     Args:
         table: columns position, probability, softened, gold, right, rank, as `sweeps.start_distribution` makes it.
             Tokens are numbered, not written: few machines have fonts for all scripts.
         around: the ten most probable positions carry their rank; so many of the best decide what part is drawn.
+        title: the question that the figure answers, and of which data.
     """
-    _need(table, ["position", "probability", "softened", "gold", "right", "rank"], "table")
+    _need(table, ["position", "probability", "softened", "gold", "right", "rank"])
     ax = _axes(ax, 7.5, 2.8)
     shown = table[(table["rank"] <= around) | table["right"]]["position"]
     part = table[table["position"].between(max(0, shown.min() - 3), shown.max() + 3)]
-    colours = sns.color_palette("colorblind", 3)
-    ax.bar(part["position"], part["probability"], color=colours[0], width=0.8, label="T = 1")
-    ax.step(part["position"], part["softened"], where="mid", color=colours[1], linewidth=1.2, label="softened")
+    ax.bar(part["position"], part["probability"], color=_BLIND_SAFE[0], width=0.8, label="T = 1")
+    ax.step(part["position"], part["softened"], where="mid", color=_BLIND_SAFE[1], linewidth=1.2, label="softened")
     right = table[table["right"]]["position"]
     ax.axvspan(right.min() - 0.5, right.max() + 0.5, color="0.88", zorder=0, label="counts as right")
     ax.axvline(table.loc[table["gold"], "position"].item(), color="0.25", linestyle="--", linewidth=1, label="truth")
     for row in part[part["rank"] <= 10].itertuples():
-        ax.annotate(
-            str(row.rank),
-            (row.position, row.probability),
-            xytext=(0, 1.5),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize="x-small",
-        )
+        above = {"xytext": (0, 1.5), "textcoords": "offset points", "ha": "center", "va": "bottom"}
+        ax.annotate(str(row.rank), (row.position, row.probability), fontsize="x-small", **above)
     ax.set(xlabel="token position ([CLS] is 0)", ylabel="start probability")
     ax.set_ylim(0, 1.12 * part["probability"].max())
     ax.set_xlim(part["position"].min() - 0.7, part["position"].max() + 0.7)
-    _legend_above(ax, columns=4)
+    _legend_beside(ax)
+    if title:
+        ax.set_title(title)
     return ax
 
 

@@ -6,10 +6,10 @@ from .. import significance
 from ..data import prepared
 from ..reading import evaluation
 from ..study.layout import ZERO_SHOT
-from .tables import markdown
+from .words import LEVEL, interval, p_value, signed
 
 COLUMNS = [
-    *("method", "baseline", "n_ids", "n_pairs", "seeds", "difference", "low", "high", "degrees_of_freedom", "p"),
+    *("method", "baseline", "n", "n_ids", "n_pairs", "seeds", "difference", "low", "high", "degrees_of_freedom", "p"),
     *("p_holm", "p_within_margin", "low_by_article", "high_by_article", "p_by_article"),
 ]
 
@@ -56,47 +56,25 @@ def table(params, scores):
     return found[COLUMNS]
 
 
-def section(params, found):
-    """The report's lines on the named tests: a table and a verdict each; none without tests."""
-    if not len(found):
-        return []
-    margin = f"{params.tests.margin:g}"
-
-    def label(system):
-        return system if system == ZERO_SHOT else params.method(system).label
-
-    shown = pd.DataFrame(
+def readable(params, found):
+    """The named tests as people read them: a row each, with a verdict."""
+    pairs = zip(found["method"], found["baseline"], strict=True)
+    labels = [[name if name == ZERO_SHOT else params.method(name).label for name in pair] for pair in pairs]
+    margin = params.tests.margin if params.tests else 0
+    return pd.DataFrame(
         {
-            "test": [f"{label(row.method)} - {label(row.baseline)}" for row in found.itertuples()],
-            "seeds": found["seeds"],
-            "ids": found["n_ids"],
-            "F1 difference": [f"{value:+.1f}" for value in found["difference"]],
-            "95% interval": _intervals(found, ""),
-            "p (Holm)": [f"{p:.3f}" for p in found["p_holm"]],
-            f"p, within ± {margin}": [f"{p:.3f}" for p in found["p_within_margin"]],
-            "95% interval, articles resampled": _intervals(found, "_by_article"),
-            "verdict": [_verdict(row, params.tests.margin) for row in found.itertuples()],
+            "test": [" - ".join(pair) for pair in labels],
+            **{"seeds": found["seeds"], "rows": found["n"], "ids": found["n_ids"]},
+            "F1 difference": found["difference"].map(signed),
+            "95% interval": [interval(*ends) for ends in zip(found["low"], found["high"], strict=True)],
+            "p (Holm)": found["p_holm"].map(p_value),
+            "verdict": [_verdict(row, margin) for row in found.itertuples()],
         }
     )
-    return [
-        "## The named tests",
-        "",
-        f"On `{params.tests.set}`, F1 across languages: the mean of the means of all pairs of two languages. Tests and "
-        "margin are parameters of the study (`tests`) and were not chosen by a score; both p are adjusted by Holm over "
-        "the methods that are compared with one system. All other numbers of this report explore.",
-        "",
-        markdown(shown),
-        "",
-    ]
-
-
-def _intervals(found, which):
-    ends = zip(found[f"low{which}"], found[f"high{which}"], strict=True)
-    return [f"[{low:+.1f}, {high:+.1f}]" if low == low else "" for low, high in ends]
 
 
 def _verdict(row, margin):
-    if row.p_holm < 0.05:
+    if row.p_holm < LEVEL:
         found = "higher" if row.difference > 0 else "lower"
-        return f"{found}, but by less than {margin:g}" if row.p_within_margin < 0.05 else found
-    return f"equal within ± {margin:g}" if row.p_within_margin < 0.05 else "not decided"
+        return f"{found}, but by less than {margin:g}" if row.p_within_margin < LEVEL else found
+    return f"equal within ± {margin:g}" if row.p_within_margin < LEVEL else "not decided"

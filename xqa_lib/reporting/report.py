@@ -1,10 +1,11 @@
 """The report of a study: tables, figures and metrics, all computed from the files that the stages left.
 
-Nothing here is typed in: a number in `reports/` is read from a score file, a training log or a run record.
+Nothing here is typed in: a number in `reports/` is read from a score file, a training log or a run record. Words are in
+`templates/`: README.md of two pages, and appendix.md.
 """
 
 import json
-import math
+import os
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -15,14 +16,20 @@ from ..data import prepared
 from ..languages import in_order
 from ..reading import evaluation, kinds
 from ..reading.kinds import GUESS
-from ..running.files import atomic_folder, write_json, write_text
-from ..study import layout
+from ..running.files import ROOT, atomic_folder, write_json, write_text
+from ..study import experiments, layout
 from ..study.layout import CEILING, RANDOM_SPAN, ZERO_SHOT
-from . import experiments_section, figures, named_tests, published, records, trainings
-from .tables import GUESS_NAME, TASK_NAMES, markdown
+from ..study.params import load_params
+from . import experiments_section, figures, named_tests, published, records, trainings, words
+from .tables import GUESS_NAME, TASK_NAMES
 
 LABELS = {ZERO_SHOT: "zero-shot", RANDOM_SPAN: "random span", GUESS: GUESS_NAME, CEILING: "perfect logits (ceiling)"}
 NOT_TRAINED = (RANDOM_SPAN, GUESS, CEILING)
+SHORT_TASKS = {"xlt": "XLT", "gxlt_off_diagonal": "off-diagonal", "gxlt": "G-XLT"}
+IN_WORDS = {"xlt": "same language", "gxlt_off_diagonal": "across languages"}
+# The studies whose reports are in git: each one's first figure shows the other, too. No dependency in dvc.yaml, for
+# each would make the other one out of date.
+OTHER = {"embedded": "xquad", "xquad": "embedded"}
 
 
 @dataclass(frozen=True)
@@ -32,38 +39,27 @@ class Report:
     Attributes:
         params: `params.Params`.
         scores: a row per question, language pair and run: columns system, seed and `evaluation.COLUMNS`.
-        table: mean and standard deviation over seeds of each set, task and system, in points.
-        against_zero_shot, against_ce: paired comparisons (`significance.compare_systems`).
-        by_language: XLT scores per language.
-        minutes: training minutes and examples of each run.
         logs: (method, seed) -> training log.
-        leakage: overlap of training and evaluation data.
-        by_question_language: each method against zero-shot per question language, Holm over the languages.
-        by_question_language_against_ce: the same against cross-entropy; empty where that is not to be compared.
-        published: our same-language scores beside published ones, where they are of the same questions.
-        kinds: how often each system's answer is of the right kind, and right if so (`kinds.shares`); no rows where the
-            kinds of answers are not known.
-        named: the tests that the study names, see `named_tests.table`.
-        choice: what chose settings before the study, see `experiments_section.choice_table`.
+        tables: name of the file -> DataFrame: scores (`score_table`), by-pair (`pair_table`), by-language (of the pairs of
+            one language, mean over seeds), against-zero-shot and against-ce
+            (`significance.compare_systems`, without rows where there is nothing to compare), the same
+            by-question-language, runs (`run_table`), cost (`trainings.cost`), leakage, published, kinds
+            (`kinds.shares`, where the kinds of answers are known), named-tests, choice, and those of
+            `experiments_section.tables`.
         ablations: `experiments_section.Results`.
     """
 
     params: object
     scores: pd.DataFrame
-    table: pd.DataFrame
-    against_zero_shot: pd.DataFrame
-    against_ce: pd.DataFrame
-    by_language: pd.DataFrame
-    minutes: pd.DataFrame
     logs: dict
-    leakage: pd.DataFrame
-    by_question_language: pd.DataFrame
-    by_question_language_against_ce: pd.DataFrame
-    published: pd.DataFrame
-    kinds: pd.DataFrame
-    named: pd.DataFrame
-    choice: pd.DataFrame
+    tables: dict
     ablations: object
+
+    @property
+    def headline(self):
+        """The set of the first sentences: that of the named tests, else the first that is not the development set."""
+        sets = self.params.data.evaluation_sets
+        return self.params.tests.set if self.params.tests else sets[min(1, len(sets) - 1)]
 
 
 def label(params, system):
@@ -85,91 +81,76 @@ def load_scores(params):
 
 
 def build(params):
-    """Compute everything that a report shows.
-
-    Args:
-        params: `params.Params` of a study whose stages have run.
-
-    Returns:
-        `Report`.
-    """
+    """Compute everything that a report shows: `Report` of a study (`params.Params`) whose stages have run."""
     scores = load_scores(params)
     trained = scores[~scores["system"].isin(NOT_TRAINED) & scores["set"].isin(params.data.evaluation_sets)]
-    by_language = language_table(params, scores[scores["system"] != RANDOM_SPAN])
-    against_zero_shot = _labelled(params, significance.compare_systems(trained, ZERO_SHOT))
-    compared = trained[trained["system"] != ZERO_SHOT]
-    with_ce = "ce" in params.trained and len(params.trained) > 1
-    by_question_language = _labelled(
-        params, significance.compare_systems(trained, ZERO_SHOT, by="question_lang", resamples=2000)
+    students = trained[trained["system"] != ZERO_SHOT]
+    ablations = experiments_section.read_results(params)
+    known_kinds = prepared.read_kinds(params)
+    by_pair = pair_table(scores)
+    tables = {"scores": score_table(scores), "by-pair": by_pair}
+    tables["by-language"] = (
+        language_runs(by_pair).groupby(["set", "language", "system"], sort=False)[["em", "f1"]].mean()
     )
-    return Report(
-        params=params,
-        scores=scores,
-        table=score_table(params, scores),
-        against_zero_shot=against_zero_shot,
-        against_ce=_labelled(params, significance.compare_systems(compared, "ce"))
-        if with_ce
-        else against_zero_shot.iloc[:0],
-        by_language=by_language,
-        minutes=run_table(params),
-        logs={
-            (method, seed): pd.read_csv(layout.log_file(params, layout.system_name(method, seed)))
-            for method in params.trained
-            for seed in params.seeds
-        },
-        leakage=prepared.read_leakage(params),
-        by_question_language=by_question_language,
-        by_question_language_against_ce=_labelled(
-            params, significance.compare_systems(compared, "ce", by="question_lang", resamples=2000)
+    tables["by-language"] = tables["by-language"].reset_index().query("system != @RANDOM_SPAN")
+    for suffix, options in (("", {}), ("by-question-language-", {"by": "question_lang", "resamples": 2000})):
+        found = significance.compare_systems(trained, ZERO_SHOT, **options)
+        with_ce = "ce" in params.trained and len(params.trained) > 1
+        tables[f"{suffix}against-zero-shot"] = found
+        tables[f"{suffix}against-ce"] = (
+            significance.compare_systems(students, "ce", **options) if with_ce else found.iloc[:0]
         )
-        if with_ce
-        else by_question_language.iloc[:0],
-        published=published.beside(
-            by_language[~by_language["system"].isin(NOT_TRAINED)], whole=prepared.whole_sets(params)
-        ),
-        kinds=_labelled(params, kinds.shares(trained, prepared.read_kinds(params))),
-        named=named_tests.table(params, trained),
-        choice=experiments_section.choice_table(params),
-        ablations=experiments_section.read_results(params),
-    )
+    tables["by-question-language"] = tables.pop("by-question-language-against-zero-shot")
+    if len(known_kinds):
+        tables["kinds"] = kinds.shares(trained, known_kinds)
+    tables = {name: table.assign(label=[label(params, s) for s in table["system"]]) for name, table in tables.items()}
+    ours = tables["by-language"].query("system not in @NOT_TRAINED")
+    tables |= {
+        "runs": run_table(params),
+        "cost": trainings.cost(params),
+        "records": records.table(params),
+        "leakage": prepared.read_leakage(params),
+        "published": published.beside(ours, whole=prepared.whole_sets(params)),
+        "named-tests": named_tests.table(params, trained),
+        "choice": experiments_section.choice_table(params),
+        **experiments_section.tables(ablations),
+    }
+    logs = {
+        (method, seed): pd.read_csv(layout.log_file(params, layout.system_name(method, seed)))
+        for method in params.trained
+        for seed in params.seeds
+    }
+    return Report(params, scores, logs, tables, ablations)
 
 
-def _seeds(params):
-    """How many seeds, in words."""
-    return f"{len(params.seeds)} seeds" if len(params.seeds) > 1 else "one seed"
-
-
-def _labelled(params, table):
-    return table.assign(label=[label(params, system) for system in table["system"]])
-
-
-def score_table(params, scores):
-    """Mean and standard deviation over seeds: set, task, system, label, em, em_sd, f1, f1_sd, seeds, pairs, questions.
+def score_table(scores):
+    """Mean and standard deviation over seeds: set, task, system, em, em_sd, f1, f1_sd, seeds, pairs, questions, ids.
 
     The standard deviation (n - 1) is over seeds and missing where there is one run only.
     """
-    rows = []
-    for (system, seed), part in scores.groupby(["system", "seed"], sort=False):
-        rows.append(evaluation.summary(part).assign(system=system, seed=seed))
-    runs = pd.concat(rows, ignore_index=True)
-    table = runs.groupby(["set", "task", "system"], sort=False).agg(
-        em=("em", "mean"),
-        em_sd=("em", "std"),
-        f1=("f1", "mean"),
-        f1_sd=("f1", "std"),
-        seeds=("seed", "size"),
-        pairs=("pairs", "first"),
-        questions=("questions", "first"),
-    )
-    return _labelled(params, table.reset_index())
+    runs = [
+        evaluation.summary(part).assign(system=system, seed=seed)
+        for (system, seed), part in scores.groupby(["system", "seed"], sort=False)
+    ]
+    table = pd.concat(runs, ignore_index=True).groupby(["set", "task", "system"], sort=False)
+    table = table.agg(
+        **{"em": ("em", "mean"), "em_sd": ("em", "std"), "f1": ("f1", "mean"), "f1_sd": ("f1", "std")},
+        **{"seeds": ("seed", "size"), "pairs": ("pairs", "first"), "questions": ("questions", "first")},
+    ).reset_index()
+    ids = [evaluation.of_task(scores, task).groupby("set")["id"].nunique() for task in evaluation.TASKS]
+    ids = dict(zip(evaluation.TASKS, ids, strict=True))
+    return table.assign(ids=[ids[row.task][row.set] for row in table.itertuples()])
 
 
-def language_table(params, scores):
-    """XLT scores per language, mean over seeds: set, language, system, label, em, f1 (points), questions."""
-    same = evaluation.of_task(scores, "xlt")
-    grouped = same.groupby(["set", "context_lang", "system", "seed"], sort=False)[["em", "f1"]].mean() * 100
-    table = grouped.groupby(["set", "context_lang", "system"], sort=False).mean().reset_index()
-    return _labelled(params, table.rename(columns={"context_lang": "language"}))
+def pair_table(scores):
+    """Means of each language pair and run: set, system, seed, question_lang, context_lang, em, f1 (points)."""
+    keys = ["set", "system", "seed", "question_lang", "context_lang"]
+    return (scores.groupby(keys, sort=False)[["em", "f1"]].mean() * 100).reset_index()
+
+
+def language_runs(by_pair):
+    """`pair_table` of the pairs of one language, as the column language."""
+    return evaluation.of_task(by_pair, "xlt").drop(columns="question_lang").rename(columns={"context_lang": "language"})
 
 
 def run_table(params):
@@ -190,365 +171,279 @@ def run_table(params):
 def metrics(report):
     """The numbers that DVC compares between commits: set -> task -> system -> EM and F1 in points, mean over seeds."""
     tree = {}
-    for row in report.table.itertuples():
+    for row in report.tables["scores"].itertuples():
         entry = tree.setdefault(row.set, {}).setdefault(row.task, {})
         entry[row.system] = {"em": round(row.em, 4), "f1": round(row.f1, 4)}
     return tree
 
 
-def floor(report, name, *, value="f1"):
-    """What a guess by kind scores on a set: task -> points; nothing where the kinds of answers are not known."""
-    part = report.table[(report.table["set"] == name) & (report.table["system"] == GUESS)]
-    return dict(zip(part["task"], part[value], strict=True))
+# ------------------------------------------------------------------------------------------------ figures
 
 
-def mean_matrix(report, name, system, *, value="f1"):
-    """The language matrix of one set and system, mean over seeds, in points."""
-    part = report.scores[(report.scores["system"] == system) & (report.scores["set"] == name)]
-    # every seed has the same questions, so that the mean over all rows is the mean of the seeds' means
-    return evaluation.matrix(part, name, value=value)
+def mean_matrix(report, name, system):
+    """The language matrix of F1 of one set and system, mean over seeds, in points."""
+    part = report.tables["by-pair"].query("set == @name and system == @system")
+    table = part.pivot_table(index="question_lang", columns="context_lang", values="f1")
+    return table.reindex(index=in_order(table.index), columns=in_order(table.columns))
+
+
+def forest_table(report):
+    """What the first figure shows: each method against CE on the sets that chose nothing, of both studies in git.
+
+    Returns:
+        DataFrame row (what is compared), label, difference, low, high; no rows without a comparison with CE.
+    """
+    params = report.params
+    studies = [(params, report.tables["against-ce"])]
+    if params.study in OTHER:
+        other = load_params(f"{OTHER[params.study]}/full")
+        file = other.reports_folder / "tables" / "against-ce.csv"
+        studies += [(other, pd.read_csv(file))] if file.is_file() else []
+    parts = []
+    for study, table in studies:
+        part = table[table["task"].isin(IN_WORDS) & (table["set"] != study.data.evaluation_sets[0])]
+        part = part[part["system"].isin(["skd", "skd-map"])]
+        rows = [
+            f"{study.study}: {row.set}\n{IN_WORDS[row.task]}, {row.n_ids:,} ids, {words.count(row.seeds, 'seed')}"
+            for row in part.itertuples()
+        ]
+        order = part["task"].map(list(IN_WORDS)[::-1].index)
+        parts.append(part.assign(row=rows, order=order).sort_values("order", kind="stable"))
+    return pd.concat(parts)[["row", "label", "difference", "low", "high"]]
 
 
 def figures_of(report):
     """All figures of a report: name -> matplotlib figure."""
-    params = report.params
-    drawn = {}
-    for name in params.data.evaluation_sets:
-        table = report.table[report.table["set"] == name]
-        if (table["task"] == "gxlt_off_diagonal").any():
-            drawn[f"{name}-heatmaps"] = _heatmaps(report, name, "f1")
-            drawn[f"{name}-heatmaps-em"] = _heatmaps(report, name, "em")
-        drawn[f"{name}-methods"] = _methods(report, name)
-        drawn[f"{name}-languages"] = _languages(report, name)
+    params, drawn = report.params, {}
+    seeds = words.count(len(params.seeds), "seed")
+    forest = forest_table(report)
+    if len(forest):
+        title = "Does self-distillation add to cross-entropy? F1 of SKD and SKD-mAP minus CE"
+        drawn["forest"] = figures.forest(forest, title=title).get_figure()
+    before = report.tables["against-zero-shot"]
+    before = before[before["task"].isin(IN_WORDS)].sort_values(
+        "set", key=lambda c: c.map(_sets(params).index), kind="stable"
+    )
+    rows = [f"{row.set}, {IN_WORDS[row.task]}" for row in before.itertuples()]
+    title = f"What does training on parallel questions change? {params.study}, F1 minus zero-shot, {seeds}"
+    drawn["against-zero-shot"] = figures.forest(before.assign(row=rows), title=title).get_figure()
+    for name in _sets(params):
+        part = report.scores[report.scores["set"] == name]
+        if (part["question_lang"] != part["context_lang"]).any():
+            matrices = {s: mean_matrix(report, name, s) for s in (ZERO_SHOT, *params.trained)}
+            titles = {system: label(params, system) for system in matrices}
+            title = f"Which language pairs does each reader understand? {name}, F1, mean over {seeds}"
+            shown = {titles[system]: matrix for system, matrix in matrices.items()}
+            drawn[f"{name}-heatmaps"] = figures.heatmap_panels(shown, title=title)
+            base = "ce" if "ce" in params.trained else ZERO_SHOT
+            shown = {f"{titles[s]} - {titles[base]}": m - matrices[base] for s, m in matrices.items() if s != base}
+            if base != ZERO_SHOT:
+                shown = {f"CE - {titles[ZERO_SHOT]}": -shown.pop(f"{titles[ZERO_SHOT]} - CE")} | shown
+            title = f"Which language pairs does training change? {name}, F1, mean over {seeds}"
+            drawn[f"{name}-differences"] = figures.heatmap_panels(shown, title=title, difference=True)
+        part = language_runs(report.tables["by-pair"]).query("set == @name and system not in [@CEILING, @RANDOM_SPAN]")
+        if part["language"].nunique() > 2:  # fewer are read off the table
+            title = f"How well is each language read, question and passage in it? {name}"
+            drawn[f"{name}-languages"] = figures.xlt_by_language(part, title=title).get_figure()
     drawn["training-curves"] = _curves(report)
     return drawn | experiments_section.figures_of(report.ablations)
 
 
-def _heatmaps(report, name, value):
-    systems, metric = report.params.trained, value.upper()
-    zero_shot = mean_matrix(report, name, ZERO_SHOT, value=value)
-    figure, axes = plt.subplots(1, 1 + len(systems), figsize=(5.8 * (1 + len(systems)), 4.4))
-    figure.subplots_adjust(wspace=0.25, top=0.85)
-    figures.gxlt_heatmap(zero_shot, ax=axes[0], metric=metric)
-    axes[0].set_title("zero-shot")
-    changes = {system: mean_matrix(report, name, system, value=value) - zero_shot for system in systems}
-    # one scale for all, or equal colours would mean unequal differences
-    largest = max(1, math.ceil(max(change.abs().max(axis=None) for change in changes.values())))
-    for ax, (system, change) in zip(axes[1:], changes.items(), strict=True):
-        figures.gxlt_heatmap(change, ax=ax, difference=True, vmax=largest, metric=metric)
-        ax.set_title(f"{label(report.params, system)}: change from zero-shot")
-    least = floor(report, name, value=value)
-    figure.suptitle(
-        f"{name}: {metric} by question and context language, mean over {_seeds(report.params)}"
-        + (f" ({GUESS_NAME}: {least['gxlt']:.1f})" if least else "")
-    )
-    return figure
+def _sets(params):
+    """The sets that every system is scored on, the development set last."""
+    development, *others = params.data.evaluation_sets
+    return [*others, development]
 
 
-def _methods(report, name):
-    rows = []
-    part = report.scores[(report.scores["set"] == name) & ~report.scores["system"].isin(NOT_TRAINED)]
-    for (system, seed), scores in part.groupby(["system", "seed"], sort=False):
-        for row in evaluation.summary(scores).itertuples():
-            rows.append({"label": label(report.params, system), "task": row.task, "seed": seed, "f1": row.f1})
-    runs = pd.DataFrame(rows)
-    runs = runs[runs["task"] != "gxlt"]
-    differences = report.against_zero_shot
-    tasks = [task for task in ("xlt", "gxlt_off_diagonal") if (runs["task"] == task).any()]
-    figure, axes = plt.subplots(1, 1 + len(tasks), figsize=(5.4 * (1 + len(tasks)), 3.4))
-    figure.subplots_adjust(wspace=0.45)
-    figures.scores_by_method(runs, ax=axes[0], floor=floor(report, name))
-    for ax, task in zip(axes[1:], tasks, strict=True):
-        figures.method_intervals(differences[(differences["set"] == name) & (differences["task"] == task)], ax=ax)
-        ax.set_title(f"change from zero-shot\n{TASK_NAMES[task]}", fontsize="medium")
-    figure.suptitle(name, y=1.12)
-    return figure
-
-
-def _languages(report, name):
-    figure, ax = plt.subplots(figsize=(7, 3.6))
-    part = report.by_language[(report.by_language["set"] == name) & (report.by_language["system"] != CEILING)]
-    figures.xlt_by_language(part, ax=ax)
-    figure.suptitle(f"{name}: question and context in the same language", y=1.08)
-    return figure
-
-
+@figures.styled
 def _curves(report):
-    first = report.params.seeds[0]
-    methods = [m for m in report.params.trained if report.params.methods[m].coefficient] or report.params.trained[:1]
-    figure, axes = plt.subplots(len(methods), 3, figsize=(14, 3.4 * len(methods)), squeeze=False)
-    figure.subplots_adjust(wspace=0.4, hspace=0.6)
+    """What each method's loss is made of over training: a row of panels per method that distils, else one of all."""
+    params, first = report.params, report.params.seeds[0]
+    methods = [m for m in params.trained if params.methods[m].coefficient] or params.trained[:1]
+    columns = {
+        method: [
+            name
+            for name in trainings.loss_terms(report.logs[method, first])
+            if len(set(report.logs[method, first][name])) > 1  # a constant is no curve
+        ]
+        for method in methods
+    }
+    width = max(map(len, columns.values()))
+    figure, axes = plt.subplots(len(methods), width, figsize=(4.4 * width, 2.6 * len(methods)), squeeze=False)
+    figure.subplots_adjust(wspace=0.4, hspace=0.75, top=1 - 0.8 / (2.6 * len(methods)))
     for row, method in zip(axes, methods, strict=True):
-        log = report.logs[method, first]
-        columns = trainings.loss_terms(log)
-        figures.training_curves(log, columns=columns, axes=row[: len(columns)])
-        for ax in row[len(columns) :]:
+        figures.training_curves(report.logs[method, first], columns=columns[method], axes=row[: len(columns[method])])
+        for ax in row[len(columns[method]) :]:
             ax.set_axis_off()
-        row[0].set_title(f"{label(report.params, method)}, seed {first}", loc="left", pad=24, fontweight="bold")
+        row[0].set_title(label(params, method), loc="left", pad=18, fontweight="bold")
+    figure.suptitle(f"How do the terms of the loss move over training? {params.study}, seed {first}", y=1)
     return figure
+
+
+# ------------------------------------------------------------------------------------------------ pages
 
 
 def write(report, drawn):
-    """Write metrics.json, tables/ (CSV and Markdown), figures/ (SVG and PNG) and README.md to the report's folder.
+    """Write metrics.json, tables/ (CSV), figures/ (SVG and PNG), README.md and appendix.md to the report's folder.
 
     Args:
         report: `Report`.
         drawn: name -> figure, as `figures_of` returns.
     """
     folder = report.params.reports_folder
-    tables = {
-        "scores": report.table,
-        "against-zero-shot": report.against_zero_shot,
-        "against-ce": report.against_ce,
-        "by-language": report.by_language,
-        "runs": report.minutes,
-        "records": records.table(report.params),
-        "leakage": report.leakage,
-        "by-question-language": report.by_question_language,
-        "by-question-language-against-ce": report.by_question_language_against_ce,
-        "published": report.published,
-        "named-tests": report.named,
-        "choice": report.choice,
-        **({"kinds": report.kinds} if len(report.kinds) else {}),
-        **experiments_section.tables(report.ablations),
-    }
     with atomic_folder(folder / "tables") as out:
-        for name, table in tables.items():
+        for name, table in report.tables.items():
             write_text(out / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
-            write_text(out / f"{name}.md", markdown(table, digits=3) + "\n")
     with atomic_folder(folder / "figures") as out:
         for name, figure in drawn.items():
             figures.save(figure, out / name)
             plt.close(figure)
     write_json(folder / "metrics.json", metrics(report))
-    write_text(folder / "README.md", page(report, drawn))
+    for name in ("README.md", "appendix.md"):
+        write_text(folder / name, page(report, drawn, name))
 
 
-def page(report, drawn):
-    """The text of the report's README: every table and figure with what it shows."""
-    params = report.params
-    development = params.data.evaluation_sets[0]
-    deviation = "; ± is the standard deviation over seeds" if len(params.seeds) > 1 else ""
-    lines = [
-        f"# Results of the study `{params.study}`",
-        "",
-        "Generated by the stage `report`; do not edit. Scores are in points (0 to 100), means over the language pairs "
-        f"of a set, then over {_seeds(params)} ({', '.join(map(str, params.seeds))}){deviation}. `{development}` is "
-        "the development set; how the settings were chosen, and which scores were seen on the way, is told in the "
-        "repository's README. "
-        "*Random span* is a reader that understands nothing, *perfect logits* one that knows every answer: what "
-        "tokenizer, windows and decoding leave of it."
-        + (
-            " *Guess by kind*, the floor, knows what kind of answer is asked for (a place, a date), finds all that the "
-            "passage states, and picks any one of them: what it scores says nothing of having understood a question."
-            if len(report.kinds)
-            else ""
-        ),
-        "",
-    ]
-    lines += named_tests.section(params, report.named)
-    for name in params.data.all_sets:
-        part = report.table[report.table["set"] == name]
-        first = part.iloc[0]
-        metric = "MLQA" if prepared.metric_of(name) == "mlqa" else "SQuAD v1.1"
-        languages = part.loc[part["task"] == "xlt", "pairs"].iloc[0]
-        questions = (
-            f"{first['questions']:,} questions with question and context in one language, of {languages} "
-            f"language{'s' if languages > 1 else ''}; metric: {metric}."
+def page(report, drawn, name="README.md"):
+    """The text of a page of the report, "README.md" or "appendix.md"."""
+    params, tables = report.params, report.tables
+    results = report.ablations
+    return words.page(
+        f"{name}.j2",
+        **{"params": params, "tables": tables, "drawn": drawn, "report": report, "results": results},
+        development=params.data.evaluation_sets[0],
+        sets=_sets(params),
+        reference=experiments.reference(params),
+        experiments=experiments.all_experiments(params),
+        notes=experiments_section.NOTES,
+        experiment_findings=experiments_section.findings(results),
+        experiment_scores=experiments_section.readable_scores,
+        selected=experiments_section.readable_selection(results) if experiments_section.is_choice(results) else None,
+        findings=findings(report),
+        named=named_tests.readable(params, tables["named-tests"]),
+        protocol=os.path.relpath(ROOT / "docs" / "protocol.md", params.reports_folder),
+        notebooks=(params.reports_folder / "notebooks").is_dir(),
+        **{function.__name__: function for function in (readable_scores, readable_sets, readable_differences)},
+        **{function.__name__: function for function in (readable_languages, readable_comparisons)},
+    )
+
+
+def findings(report):
+    """The report in three sentences: what training does across languages, self-distillation, and where else."""
+    params, name = report.params, report.headline
+    found = []
+    f1 = report.tables["scores"].set_index(["set", "task", "system"])["f1"]
+    first = "ce" if "ce" in params.trained else params.trained[0]
+    trained, task = label(params, first), "gxlt_off_diagonal"
+    if (name, task, first) in f1:
+        ids = report.tables["runs"].query("model == @trained")["ids"].iloc[0]
+        row = comparisons(report, "zero-shot", name, task, [first]).iloc[0]
+        found.append(
+            f"Training on {ids} parallel ids (questions with their translations) takes F1 with question and passage in "
+            f"different languages from {f1[name, task, ZERO_SHOT]:.1f} (*zero-shot*: the English reader alone) to "
+            f"{f1[name, task, first]:.1f} (*{trained}*{': cross-entropy on the marked answers' * (first == 'ce')}) on "
+            f"`{name}`: {words.signed(row['difference'])} {words.interval(row['low'], row['high'])}, "
+            f"{'significant' if row['p_holm'] < words.LEVEL else 'not significant'} (p {words.p_value(row['p_holm'])})."
         )
-        lines += [f"## {name}", "", questions]
-        lines += ["", markdown_scores(part), ""]
-        for kind, caption in (
-            ("heatmaps", "F1. Rows: language of the question; columns: language of the passage."),
-            ("heatmaps-em", "Exact match. Rows: language of the question; columns: language of the passage."),
-            (
-                "methods",
-                "Dots: seeds. Intervals: 95%, over "
-                f"{'seeds and ' if len(params.seeds) > 1 else ''}questions, all language pairs of an id together.",
-            ),
-            ("languages", "Same-language scores by language, mean over seeds."),
-        ):
-            if f"{name}-{kind}" in drawn:
-                lines += [f"![{caption}](figures/{name}-{kind}.png)", "", caption, ""]
-        lines += ["F1 by language, question and passage in the same one:", "", markdown_languages(report, name), ""]
-    if len(report.kinds):
-        lines += [
-            "## More than the kind of the answer?",
-            "",
-            "An answer is right if it is of the right kind, and then the right one of its kind: exact match is the "
-            "product of these two shares. Chance is what a guess by kind would be right in, of the same answers. "
-            "Transfer is claimed only where the share of right ones is above chance with its 95% interval "
-            f"(over {'seeds and ' if len(params.seeds) > 1 else ''}questions, all language pairs of an id together).",
-            "",
-            *(line for name in dict.fromkeys(report.kinds["set"]) for line in (transfer(report.kinds, name), "")),
-            markdown_kinds(report.kinds),
-            "",
-        ]
-    lines += ["## Are the differences real?", ""]
-    lines += [
-        "Answers are matched by seed, question id and both languages, language pairs weigh alike, and the 95% interval "
-        "and p are read from one t distribution, whose variance is that of the seeds' differences, over their number, "
-        "plus that of questions (ids resampled whole, with all their language pairs). p is adjusted by Holm within a "
-        "set, and a difference *holds* where it is then below 0.05; `p_wilcoxon` in the tables is the paper's test, "
-        "which takes the language pairs of one id as independent and decides nothing here."
-        + (" One seed says nothing of how another would do." if len(params.seeds) == 1 else ""),
-        "",
-        markdown_comparison(report.against_zero_shot, "zero-shot"),
-        "",
+    others = [method for method in ("skd", "skd-map") if method in params.trained]
+    tests = report.tables["named-tests"]
+    tests = tests[(tests["baseline"] == "ce") & tests["method"].isin(others)] if len(tests) else tests
+    if len(tests):
+        tests = tests.assign(name=[f"{label(params, method)} - CE" for method in tests["method"]])
+    elif len(report.tables["against-ce"]) and (name, task, first) in f1:
+        tests = comparisons(report, "ce", name, task, others)
+    if len(tests):
+        found.append(
+            "Against CE on these pairs, self-knowledge distillation (*SKD*: the student also learns from a frozen copy "
+            "of itself, that of the generation before; *SKD-mAP*: weighted by how well that teacher ranks the truth): "
+            f"{_lower(words.verdict(tests))}"
+        )
+    parts = [
+        f"{words.signed(row['difference'])} {words.interval(row['low'], row['high'])} on `{other}`"
+        for other in dict.fromkeys([name, *_sets(params)[:-1]])
+        for _, row in comparisons(report, "zero-shot", other, "xlt", [first]).iterrows()
     ]
-    if len(report.against_ce):
-        lines += [markdown_comparison(report.against_ce, "CE"), ""]
-    lines += [
-        languages_that_differ(report.by_question_language, "zero-shot", "by-question-language"),
-        "",
-    ]
-    if len(report.by_question_language_against_ce):
-        lines += [
-            languages_that_differ(
-                report.by_question_language_against_ce, "cross-entropy", "by-question-language-against-ce"
-            ),
-            "",
-        ]
-    lines += [
-        "## Beside published scores",
-        "",
-        *_published(report),
-        "",
-        *experiments_section.choice_section(params, report.choice),
-        *experiments_section.section(report.ablations),
-    ]
-    lines += [
-        "## Training",
-        "",
-        "![Loss terms and coefficient over training; dashed lines: a new generation](figures/training-curves.png)",
-        "",
-        markdown(report.minutes),
-        "",
-        "## What the training data have seen of the evaluation data",
-        "",
-        markdown(report.leakage),
-        "",
-        "Tables as CSV: [`tables/`](tables)."
-        + (" Executed notebooks: [`notebooks/`](notebooks)." if (params.reports_folder / "notebooks").is_dir() else ""),
-        "",
-    ]
-    return "\n".join(lines)
+    if parts:
+        changed = f"{trained} changes F1 of zero-shot by {words.names(parts)}"
+        found.append(f"With question and passage in the same language (*XLT*), {changed}.")
+    return found
 
 
-def markdown_scores(part):
-    """One set's score table as Markdown: a row per system, EM and F1 of each task as mean ± standard deviation."""
-    rows = []
-    for name in dict.fromkeys(part["label"]):
-        row = {"": name}
-        for task in evaluation.TASKS:
-            found = part[(part["label"] == name) & (part["task"] == task)]
-            for value in ("em", "f1") if len(found) else ():
-                mean, deviation = found.iloc[0][value], found.iloc[0][f"{value}_sd"]
-                row[f"{TASK_NAMES[task]} {value.upper()}"] = f"{mean:.1f}" + (
-                    f" ± {deviation:.1f}" if deviation == deviation else ""
-                )
-        rows.append(row)
-    return markdown(pd.DataFrame(rows).fillna(""))
+def _lower(sentence):
+    return sentence[0].lower() + sentence[1:]
 
 
-def transfer(table, name):
-    """A sentence on one set: for which systems it shows transfer, to other languages than the question's if it has any.
-
-    Args:
-        table: as `kinds.shares`, with labels.
-    """
-    part = table[table["set"] == name]
-    across = part[part["task"] == "gxlt_off_diagonal"]
-    part, task = (across, "gxlt_off_diagonal") if len(across) else (part[part["task"] == "xlt"], "xlt")
-    above = part.loc[part["above_chance"], "label"]
-    if not len(above):
-        return f"On `{name}`, {TASK_NAMES[task]}: no system is above chance."
-    others = part.loc[~part["above_chance"], "label"]
-    text = f"On `{name}`, {TASK_NAMES[task]}: above chance are {', '.join(above)}"
-    return f"{text}; not above it: {', '.join(others)}." if len(others) else f"{text}, that is all systems."
+def comparisons(report, baseline, name, task, systems=None):
+    """The rows of `against-<baseline>` of a set and task, with the names that `words.verdict` needs."""
+    table = report.tables[f"against-{baseline}"].query("set == @name and task == @task")
+    table = table if systems is None else table[table["system"].isin(systems)]
+    return table.assign(name=[f"{text} - {label(report.params, baseline)}" for text in table["label"]])
 
 
-def markdown_kinds(table):
-    """`Report.kinds` as Markdown; all numbers in percent."""
-    shown = pd.DataFrame(
-        {
-            "set": table["set"],
-            "task": [TASK_NAMES[task] for task in table["task"]],
-            "": table["label"],
-            "of the right kind": table["right_kind"],
-            "of these right": table["right_given_kind"],
-            "95% interval": [
-                f"[{low:.1f}, {high:.1f}]" if low == low else ""
-                for low, high in zip(table["low"], table["high"], strict=True)
-            ],
-            "chance": table["chance"],
-        }
-    )
-    return markdown(shown)
+def readable_scores(report):
+    """The score table of the first pages: a row per set and system, F1 of each task with its deviation over seeds."""
+    params, rows = report.params, []
+    table = report.tables["scores"]
+    for name in [*_sets(params), *params.data.zero_shot_sets]:
+        part = table[(table["set"] == name) & ~table["system"].isin(NOT_TRAINED)]
+        for place, (system, found) in enumerate(part.groupby("label", sort=False)):
+            cells = {row.task: words.with_sd(row.f1, row.f1_sd) for row in found.itertuples()}
+            if "gxlt_off_diagonal" not in cells:  # "gxlt" would only repeat "xlt"
+                cells = {"xlt": cells["xlt"]}
+            texts = {short: cells.get(task, "") for task, short in SHORT_TASKS.items()}
+            rows.append({"set": "" if place else f"`{name}`", "": system, **texts})
+    return pd.DataFrame(rows)
 
 
-def markdown_languages(report, name):
-    """One set's same-language F1 as Markdown: a row per system, a column per language, mean over seeds."""
-    part = report.by_language[report.by_language["set"] == name]
+def readable_sets(report):
+    """What each set holds, and what floors and ceiling score on all its pairs (F1)."""
+    params, table, rows = report.params, report.tables["scores"], []
+    for name in [*_sets(params), *params.data.zero_shot_sets]:
+        part = table[(table["set"] == name) & (table["task"] == "gxlt")].set_index("system")
+        first = part.iloc[0]
+        scores = {LABELS[system]: f"{part.loc[system, 'f1']:.1f}" for system in NOT_TRAINED if system in part.index}
+        metric = "MLQA" if prepared.metric_of(name) == "mlqa" else "SQuAD v1.1"
+        facts = {"language pairs": first["pairs"], "ids": first["ids"], "rows": first["questions"], "metric": metric}
+        rows.append({"set": f"`{name}`", **facts, **scores})
+    return pd.DataFrame(rows).fillna("")
+
+
+def readable_languages(report, name):
+    """One set's same-language F1: a row per system, a column per language, mean over seeds."""
+    part = report.tables["by-language"].query("set == @name")
     table = part.pivot_table(index="label", columns="language", values="f1", sort=False)
-    return markdown(table[in_order(table.columns)].reset_index().rename(columns={"label": ""}))
+    table = table[in_order(table.columns)].rename(columns=words.language)
+    return table.reset_index().rename(columns={"label": ""})
 
 
-def languages_that_differ(table, baseline, file):
-    """A sentence: for which question languages a method differs from a baseline after Holm over the languages.
-
-    Args:
-        table: as `significance.compare_systems` by question language, with labels.
-        baseline: what it is compared with, as the sentence names it.
-        file: name of the table that has all rows, without ending.
-    """
-    part = table[table["task"] == "gxlt"]
-    holds = part[part["p_holm"] < 0.05]
-    text = (
-        f"By question language (all passages; Holm over the languages of a set and method): {len(holds)} of "
-        f"{len(part)} differences from {baseline} hold"
-    )
-    lower = holds[holds["difference"] < 0]
-    named = ", ".join(f"{row.label} on {row.set} in {row.question_lang}" for row in lower.itertuples())
-    if len(holds):
-        text += f", {len(lower)} of them losses: {named}" if len(lower) else ", none of them a loss"
-    text += "."
-    return f"{text} All rows: [`{file}.csv`](tables/{file}.csv)."
+def readable_differences(report):
+    """The verdicts on the sets that chose nothing: a row per set and task, against CE in words, against zero-shot."""
+    rows = []
+    for name in _sets(report.params)[:-1]:
+        for task in ("gxlt_off_diagonal", "xlt"):
+            before, ce = (comparisons(report, baseline, name, task) for baseline in (ZERO_SHOT, "ce"))
+            if len(before):
+                low, high = (words.signed(end(before["difference"])) for end in (min, max))
+                holds = f"{(before['p_holm'] < words.LEVEL).sum()} of {len(before)} hold: {low} to {high}"
+                facts = {"set": f"`{name}`", "": IN_WORDS[task], "ids": before["n_ids"].iloc[0], "zero-shot": holds}
+                rows.append(facts | {"CE": words.verdict(ce)})
+    return pd.DataFrame(rows)
 
 
-def _published(report):
-    table = report.published
-    if not len(table):
-        return [
-            "No evaluation set of this study has the questions of a published score (`xqa_lib/published_scores.csv`, "
-            "from the READMEs of XQuAD and MLQA)."
-        ]
-    shown = table.pivot_table(index=["set", "model", "source"], columns="language", values="f1", sort=False)
-    leakage = report.leakage[(report.leakage["training"] == "parallel") & (report.leakage["id"] > 0)]
-    seen = [
-        f"{row.id} of the {row.examples} questions of `{row.set}` in {row.language} are among the parallel data: the "
-        "students were trained on them, zero-shot was not."
-        for row in leakage[leakage["set"].isin(table["set"])].itertuples()
-    ]
-    return [" ".join(["F1, question and passage in the same language.", *seen]), "", markdown(shown.reset_index())]
-
-
-def markdown_comparison(table, baseline):
-    """Paired comparisons as Markdown; difference and interval in points of F1."""
-    shown = pd.DataFrame(
+def readable_comparisons(report, baseline):
+    """Paired comparisons as people read them; difference and interval in points of F1."""
+    table = report.tables[f"against-{baseline}"]
+    table = table.sort_values("set", key=lambda column: column.map(_sets(report.params).index), kind="stable")
+    return pd.DataFrame(
         {
             "set": table["set"],
-            "task": [TASK_NAMES[task] for task in table["task"]],
-            f"against {baseline}": table["label"],
-            "n": table["n"],
-            "ids": table["n_ids"],
-            "seeds": table["seeds"],
-            "F1 difference": [f"{value:+.1f}" for value in table["difference"]],
-            "95% interval": [f"[{a:+.1f}, {b:+.1f}]" for a, b in zip(table["low"], table["high"], strict=True)],
-            "p (Holm)": ["< 0.001" if p < 0.001 else f"{p:.3f}" for p in table["p_holm"]],
+            "task": table["task"].map(SHORT_TASKS),
+            f"against {label(report.params, baseline)}": table["label"],
+            **{"rows": table["n"], "ids": table["n_ids"], "seeds": table["seeds"]},
+            "F1 difference": table["difference"].map(words.signed),
+            "95% interval": [words.interval(*ends) for ends in zip(table["low"], table["high"], strict=True)],
+            "p (Holm)": table["p_holm"].map(words.p_value),
         }
     )
-    return markdown(shown)
 
 
 def summary_with_guess(params, scores):
@@ -560,25 +455,10 @@ def summary_with_guess(params, scores):
     return table.merge(guess, on=["set", "task"], how="left", suffixes=("", "_guess"))
 
 
-def shown_kinds(report):
-    """`Report.kinds` as the notebook shows it; None where no kinds are known."""
-    if not len(report.kinds):
-        return None
-    table = report.kinds.assign(task=[TASK_NAMES[task] for task in report.kinds["task"]])
-    return table.set_index(["set", "task", "label"]).drop(columns="system").round(1)
-
-
-def score_overview(report):
-    """The score table as people read it: rows set, task, system; columns EM and F1 with their deviations over seeds."""
-    table = report.table.assign(task=[TASK_NAMES[task] for task in report.table["task"]])
-    shown = table.set_index(["set", "task", "label"])[["em", "em_sd", "f1", "f1_sd", "seeds", "pairs"]]
-    return shown.round(1)
-
-
-def shown(comparison):
-    """The columns of a comparison that people read: difference and interval in points of F1, adjusted p; Wilcoxon's."""
-    if not len(comparison):
-        return comparison
-    columns = ["n", "n_ids", "seeds", "difference", "low", "high", "p_holm", "p_wilcoxon"]
-    table = comparison.set_index(["set", "task", "label"])[columns]
-    return table.round({"difference": 1, "low": 1, "high": 1, "p_holm": 4, "p_wilcoxon": 4})
+def shown(report, name, *, columns=None):
+    """A table of the report as a notebook shows it: numbers with one decimal, p with four; tasks by their names."""
+    table = report.tables[name]
+    if "task" in table:
+        table = table.assign(task=table["task"].map(TASK_NAMES))
+    digits = {column: 4 if str(column).startswith("p") else 1 for column in table.select_dtypes("number")}
+    return (table if columns is None else table[columns]).round(digits)

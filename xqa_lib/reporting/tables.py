@@ -9,14 +9,14 @@ TASK_NAMES = {
 }
 
 
-def markdown(table, digits=1):
-    """A DataFrame as a Markdown table; numbers with `digits` decimals, whole numbers without."""
+def markdown(table):
+    """A DataFrame as a Markdown table; numbers with one decimal, whole numbers without."""
     if not len(table):
         return "(none)"
 
     def cell(value):
         if isinstance(value, float):
-            return "" if value != value else f"{value:.{digits}f}"
+            return "" if value != value else f"{value:,.1f}"
         return str(value)
 
     head = "| " + " | ".join(map(str, table.columns)) + " |"
