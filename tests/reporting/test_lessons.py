@@ -46,7 +46,7 @@ def worked(method=METHOD, **changes):
 
 def test_the_truth_s_probabilities_give_the_cross_entropy():
     one = worked()
-    table = one.truth_table().data
+    table = one.truth_table()
     # by hand: the start's softmax is e^3 over 3 + e^2 + e^3 + e, the end's e^4 over 3 + e^4 + e + e^2
     e = math.e
     start, end = e**3 / (3 + e**2 + e**3 + e), e**4 / (3 + e**4 + e + e**2)
@@ -55,13 +55,13 @@ def test_the_truth_s_probabilities_give_the_cross_entropy():
     ce = losses.span_cross_entropy(*one.student[:, None], *one.truth[:, None])
     assert table["−ln p"]["mean"] == pytest.approx(ce.item())
     # a token that looks like HTML is written, not lost
-    assert "&lt;1905&gt;" in one.truth_table().to_html()
+    assert "&lt;1905&gt;" in lessons.written(one.truth_table()).data
 
 
 @pytest.mark.parametrize("direction", losses.DIRECTIONS)
 def test_the_parts_of_the_tokens_add_up_to_the_divergence(direction):
     one = worked(replace(METHOD, direction=direction))
-    table = one.divergence_table(most=2).data
+    table = one.divergence_table(most=2)
     kl = losses.kd_kl(one.compared_student, one.teacher, temperature=2.0, direction=direction)
     for index, boundary in enumerate(("start", "end")):
         part = table[boundary]
@@ -79,7 +79,7 @@ def test_the_parts_of_the_tokens_add_up_to_the_divergence(direction):
 
 def test_ranks_and_what_counts_as_right():
     one = worked()
-    start, end = (one.rank_table().data[boundary] for boundary in ("start", "end"))
+    start, end = (one.rank_table()[boundary] for boundary in ("start", "end"))
     assert start.to_numpy().tolist() == [["In", "-1", "✓"], ["left", "+2", ""], ["<1905>", "0", "✓"]]
     # the window of half-width 1 is [-1, +1); equal scores keep their order
     assert end.to_numpy().tolist() == [["<1905>", "0", "✓"], ["he", "+1", ""], ["(<s>)", "-3", ""]]
@@ -116,7 +116,7 @@ def test_what_a_teacher_with_a_view_of_its_own_does_not_read_is_not_compared():
     lowest = torch.finfo(torch.float32).min
     teacher = worked().teacher.masked_fill(~compared, lowest)
     one = worked(replace(METHOD, coefficient="constant", alpha_ce=0.0), teacher=teacher, compared=compared)
-    table = one.divergence_table().data["start"]
+    table = one.divergence_table()["start"]
     assert "(when)" not in table["token"].tolist()
     kl = losses.kd_kl(one.compared_student, one.teacher, temperature=2.0)
     assert [table.iloc[-1, 3], one.loss().item()] == pytest.approx([kl[0].item(), kl.mean().item()])
@@ -157,12 +157,11 @@ SAMPLE = pd.DataFrame(
 
 
 def test_the_grid_of_the_first_id():
-    shown = lessons.language_grid(SAMPLE, ntl=1)
-    assert shown.data.loc["de", "zh"] == 2
-    assert list(shown.data.index) == ["en", "de"]
-    assert shown.to_html().count("font-weight: bold") == 1  # one style for the four pairs that are trained on
-    (selectors,) = re.findall(r"((?:#T_grid\w+,? ?|#T_numbers\w+,? ?)+)\{[^}]*bold", shown.to_html())
-    assert selectors.count("#") == 4
+    shown = lessons.language_grid(SAMPLE, ntl=1).data
+    cells = re.findall(r'<td id="(\S+)".*?>(.*?)</td>', shown)  # rows en, de; columns en, de, zh
+    assert [text for _, text in cells] == ["1", "1", "", "1", "1", "2"]
+    (bold,) = re.findall(r"([^}]*)\{[^}]*bold[^}]*\}", shown)
+    assert re.findall(r"#(\S+?),? ", bold + " ") == [cells[index][0] for index in (0, 1, 3, 4)]
 
 
 def test_pairs_in_words():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
+from IPython.display import HTML
 
 from ..coefficients import COEFFICIENTS
 from ..data import prepared, roles
@@ -85,6 +86,16 @@ def guess_by_kind(params):
     )
 
 
+def written(table, style=None):
+    """A DataFrame as `HTML`, the same on every run: four decimals, nothing where a number is missing.
+
+    Args:
+        style: DataFrame of its shape, the CSS of each cell; None for none.
+    """
+    shown = table.style.set_uuid("numbers").format(precision=4, na_rep="", escape="html")  # in place of a random name
+    return HTML((shown if style is None else shown.apply(lambda _: style, axis=None)).to_html())
+
+
 # ------------------------------------------------------------------------------------------ 02, 03: encoder, sample
 
 
@@ -101,7 +112,7 @@ def layers_in_words(right):
 def language_grid(table, ntl):
     """From which ntl on each pair of the first id of a sample is trained on, the pairs of `ntl` shaded, as a table."""
     one = table[table["id"] == table["id"].iloc[0]]
-    grid = one.pivot_table(index="question_lang", columns="context_lang", values="ntl", aggfunc="min")
+    grid = one.pivot_table(index="question_lang", columns="context_lang", values="ntl", aggfunc="min").astype("Int64")
     grid = grid.loc[in_order(grid.index), in_order(grid.columns)]
     trained = samples.sampled_pairs(one, ntl)
     trained = set(zip(trained["question_lang"], trained["context_lang"], strict=True))
@@ -113,7 +124,7 @@ def language_grid(table, ntl):
         grid.index,
         grid.columns,
     )
-    return _written(grid, {}).apply(lambda _: shade, axis=None)
+    return written(grid, shade)
 
 
 def pairs_in_words(pairs, params, ntl):
@@ -305,7 +316,7 @@ class Worked:
         rows.append(("mean", "", float("nan"), (rows[0][3] + rows[1][3]) / 2))
         table = pd.DataFrame(rows, columns=["boundary", "token", "student p", "−ln p"])
         table = table.set_index("boundary").rename_axis(None)
-        return _written(table, {"student p": "{:.4f}", "−ln p": "{:.4f}"})
+        return table
 
     def divergence_table(self, most=10):
         """The teacher's best tokens with the softened probabilities of both, and their part of the divergence.
@@ -333,7 +344,7 @@ class Worked:
             parts[boundary] = pd.DataFrame(rows, columns=columns)
         table = pd.concat(parts, axis=1)
         table.index = [*range(1, len(table) - 2), "rest", "sum", "sum × T²"]
-        return _written(table, {column: "{:.4f}" for column in table if column[1] != "token"})
+        return table
 
     def rank_table(self):
         """The teacher's k best tokens: how far each is from the truth, and whether that counts as right."""
@@ -350,7 +361,7 @@ class Worked:
             )
         table = pd.concat(parts, axis=1)
         table.index = pd.RangeIndex(1, len(table) + 1, name="rank")
-        return _written(table, {})
+        return table
 
     def best(self, index, most):
         """Positions of the teacher's best tokens of a boundary (0 start, 1 end), in the order of `coefficients`."""
@@ -436,8 +447,3 @@ def _hide(logits, where):
 
 def _term(p, q):
     return torch.where(p > 0, p * (p / q).log(), 0.0)
-
-
-def _written(table, formats):
-    """A table for a notebook, the same on every run."""
-    return table.style.set_uuid("numbers").format(formats, na_rep="", escape="html")
