@@ -69,10 +69,9 @@ def took(params, name):
     """
     record = json.loads(layout.record_file(params, name).read_text(encoding="utf-8"))
     machine = record["machine"]
-    return (
-        f"It took {record['minutes']:.1f} minutes on {machine['threads']} threads of {machine['cores']} "
-        f"{machine['processor']} cores."
-    )
+    minutes = record["minutes"]
+    time = f"{minutes:.1f} minutes" if minutes >= 1 else f"{60 * minutes:.0f} seconds"
+    return f"It took {time} on {machine['threads']} threads of {machine['cores']} {machine['processor']} cores."
 
 
 def training_ids(params, method):
