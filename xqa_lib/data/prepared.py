@@ -40,6 +40,9 @@ EVALUATION_SETS = {
     "tydiqa-dev": ("tydiqa-goldp-dev", _same((*ZERO_SHOT_TYDIQA, "ru"))),
     # the two zero-shot languages whose gold answers are in the copy made for XTREME
     "tydiqa-train-ko-sw": ("tydiqa-goldp-train", _same(("ko", "sw"))),
+    # a user's own (`own`): all pairs of the languages of the study
+    "own-dev": ("own", ()),
+    "own-test": ("own", ()),
 }
 KIND_COLUMNS = ["set", "id", "context_lang", "kind", "answer", "right"]
 
@@ -62,7 +65,9 @@ def evaluation_set(name):
 
 def language_pairs(params, name):
     """The (question, context) language pairs of an evaluation set that a study reads."""
-    _, pairs = evaluation_set(name)
+    corpus, pairs = evaluation_set(name)
+    if corpus == "own":
+        pairs = _pairs(params.sampling.languages)
     if name == "xquad-gxlt-other-articles":
         pairs = _pairs(in_order([*PARALLEL, *params.sampling.languages]))
     kept = params.data.evaluation_languages
