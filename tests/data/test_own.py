@@ -224,8 +224,8 @@ def test_the_roles(folder):
     reader = prepared.read_reader_training(cfg)
     assert len(reader) == 36
     asked = (cfg.results_folder / "data" / "questions.csv").read_text(encoding="utf-8").splitlines()
-    assert asked[0] == "set,id,language,question,answer"
-    assert len(asked) == 1 + 2 * 2 * 4
+    assert asked[0] == "set,id,question_lang,context_lang,question,answer"
+    assert len(asked) == 1 + 2 * 4 * 4  # sets, language pairs, questions of each
 
 
 def test_the_reader_is_not_taught_a_passage_of_the_user(folder):

@@ -21,7 +21,7 @@ import pandas as pd
 from ..errors import DataError
 from ..languages import in_order, language_of
 from ..running.files import atomic_folder, write_text
-from ..sampling import pseudo_random_key
+from ..sampling import KEY, pseudo_random_key
 from . import corpora, factbook, leakage, own
 from .prepared import KIND_COLUMNS, evaluation_set, language_pairs, read_evaluation, some
 from .squad_format import write_squad
@@ -71,8 +71,10 @@ def prepare(params):
     if stated:
         counts["kinds"] = pd.DataFrame(stated, columns=KIND_COLUMNS).astype({"right": int})
     if params.data.source == "own":
-        asked = [(name, e.id, e.question_lang, e.question, e.answers[0].text) for name, e in evaluated if _is_same(e)]
-        counts["questions"] = pd.DataFrame(asked, columns=["set", "id", "language", "question", "answer"])
+        asked = [
+            (name, e.id, e.question_lang, e.context_lang, e.question, e.answers[0].text) for name, e in evaluated
+        ]
+        counts["questions"] = pd.DataFrame(asked, columns=["set", *KEY, "question", "answer"])
     for name, counted in counts.items():
         write_text(params.results_folder / "data" / f"{name}.csv", counted.to_csv(index=False, lineterminator="\n"))
     return table
@@ -178,10 +180,6 @@ def _own(params):
             for pair in language_pairs(params, name)
         }
     return reader, of_part["train"], evaluation, []
-
-
-def _is_same(example):
-    return example.question_lang == example.context_lang
 
 
 def _first_paragraphs(examples, paragraphs):
