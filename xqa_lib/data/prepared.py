@@ -147,6 +147,12 @@ def read_leakage(params):
     return pd.read_csv(params.results_folder / "data" / "leakage.csv")
 
 
+def read_questions(params):
+    """What the evaluation sets of a user's own data ask: DataFrame set, `KEY`, question, answer (its first)."""
+    path = params.results_folder / "data" / "questions.csv"
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
 def read_kinds(params):
     """The answers that the passage of each evaluation question states.
 

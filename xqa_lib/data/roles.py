@@ -71,9 +71,7 @@ def prepare(params):
     if stated:
         counts["kinds"] = pd.DataFrame(stated, columns=KIND_COLUMNS).astype({"right": int})
     if params.data.source == "own":
-        asked = [
-            (name, e.id, e.question_lang, e.context_lang, e.question, e.answers[0].text) for name, e in evaluated
-        ]
+        asked = [(name, e.id, e.question_lang, e.context_lang, e.question, e.answers[0].text) for name, e in evaluated]
         counts["questions"] = pd.DataFrame(asked, columns=["set", *KEY, "question", "answer"])
     for name, counted in counts.items():
         write_text(params.results_folder / "data" / f"{name}.csv", counted.to_csv(index=False, lineterminator="\n"))
