@@ -123,7 +123,7 @@ lock:
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(if $(UPGRADE),--upgrade --upgrade-strategy eager) -e '.[test,site,onnx]'
 	@.venv/bin/python -m pip freeze --exclude-editable > .venv/frozen.txt
 	@! grep -E '@|://' .venv/frozen.txt || { echo 'error: expected only NAME==VERSION, found the lines above: install those packages by name' >&2; exit 1; }
-	@{ echo '# The exact versions behind the published results, used as constraints: pip install -c requirements.lock -e ".[test,site]"'; \
+	@{ echo '# The exact versions behind the published results, used as constraints: pip install -c requirements.lock -e ".[test,site,onnx]"'; \
 		echo "# Written by 'make lock' from .venv ($$(.venv/bin/python -V), $$(uname -s)); do not edit. Bounds are in pyproject.toml."; \
 		sed -E 's/^([^=]+==[^+]+)\+.*/\1/' .venv/frozen.txt | LC_ALL=C sort -f; } > .venv/requirements.lock
 	@rm .venv/frozen.txt

@@ -153,7 +153,7 @@ def test_folders_are_those_of_the_repository_wherever_one_stands(tmp_path, monke
 @pytest.mark.parametrize(
     ("function", "arguments", "message"),
     [
-        (load_params, ["embeded"], "embeded: no such parameter file, nor one of the profiles embedded, xquad, own, paper"),
+        (load_params, ["embeded"], "embeded: no such parameter file, nor one of the profiles embedded, xquad, own"),
         (load_params, ["embeded/smoke"], "embeded/smoke: no such parameter file, nor one of the profiles embedded, "),
         (load_params, ["embedded/tiny"], "unknown size 'tiny': expected one of full, smoke"),
         (compose, ["hugs"], "unknown profile 'hugs': expected one of embedded, xquad, own, paper"),
