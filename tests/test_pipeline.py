@@ -106,8 +106,8 @@ def stages_with(path):
 
 def test_an_edit_reruns_the_stages_that_it_can_change():
     reporting = [path.relative_to(ROOT).as_posix() for path in (ROOT / "xqa_lib" / "reporting").glob("[a-z]*")]
-    # the page of another notebook alone shows what the report does not
-    pages = {f"xqa_lib/reporting/{name}.py" for name in ("lessons", "passages", "size_note")}
+    # the page of another notebook, or of a model, alone shows what the report does not
+    pages = {f"xqa_lib/reporting/{name}.py" for name in ("lessons", "passages", "size_note", "take_away")}
     assert {path for path in reporting if stages_with(path) != (set() if path in pages else {"report"})} == set()
     assert stages_with("xqa_lib/losses.py") == {"reader", "distillation", "choice", "ablations"}
     assert stages_with("xqa_lib/metrics.py") == {"zero-shot", "evaluation", "choice", "ablations", "report"}

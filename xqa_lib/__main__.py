@@ -88,6 +88,8 @@ def _check(options):
             squad_format.write_squad(path, examples, version="1.1")
         contexts = len({(example.title, example.context) for example in examples})
         answers = sum(len(example.answers) for example in examples)
+        for line in squad_format.repeated_answers(path):
+            print(f"note: {' '.join(line.splitlines())}")
         print(f"{path}: good: {len(examples)} questions, {contexts} different contexts, {answers} answers")
     return status
 
@@ -168,7 +170,26 @@ def _params(options):
     from .running import files
     from .study import params
 
-    text = params.compose(options.profile, options.size)
+    if (options.profile == "own") != bool(options.data):
+        return _fail(
+            f"a folder with questions is read by the profile own alone, found {options.profile}: add PROFILE=own"
+            if options.data
+            else "the profile own needs a folder with questions (docs/your-language.md): make reproduce PROFILE=own "
+            "DATA=FOLDER"
+        )
+    if options.data:
+        from .data import own
+        from .study import own_study
+
+        parallel, problems, notes = own.examine(options.data)
+        for line in [*problems, *(f"note: {note}" for note in notes)]:
+            print(" ".join(line.splitlines()), file=sys.stderr)
+        if problems:
+            return _fail(f"{options.data}: {len(problems)} problem(s), see above; nothing was changed")
+        text, lines = own_study.compose(options.data, parallel, options.size)
+        print(*lines, sep="\n", file=sys.stderr)
+    else:
+        text = params.compose(options.profile, options.size)
     if not options.output:
         sys.stdout.write(text)
     elif not _holds(options.output, text):
@@ -192,6 +213,15 @@ def _train(options):
     log = stages.train_student(cfg, options.method, options.seed)
     folder = layout.student_folder(cfg, options.method, options.seed)
     print(f"{folder}: {len(log)} steps, last loss {float(log['loss'].iloc[-1]):.4f}")
+    return 0
+
+
+def _export(options):
+    from .reporting import take_away
+    from .study import params
+
+    folder = take_away.write(params.load_params(options.study), onnx=options.onnx)
+    print(f"{folder}: the model to take away; its card is README.md, how to use it: docs/use-the-model.md")
     return 0
 
 
@@ -346,7 +376,8 @@ def _parser():
         )
 
     params = command("params", _params, "compose the parameters of a profile", "The result is what params.yaml holds.")
-    params.add_argument("--profile", required=True, metavar="NAME", help="profile: embedded, xquad or paper")
+    params.add_argument("--profile", required=True, metavar="NAME", help="profile: embedded, xquad, own or paper")
+    params.add_argument("--data", metavar="FOLDER", help="of the profile own: FOLDER/parallel/CODE.json or .csv")
     params.add_argument(
         "--size", choices=("full", "smoke"), default="full", help="smoke: seconds, for tests (default: %(default)s)"
     )
@@ -363,6 +394,18 @@ def _parser():
         "--study", default="params.yaml", metavar="FILE", help="parameter file or profile (default: %(default)s)"
     )
     compare.add_argument("--output", metavar="FILE", help="CSV file to write; default: a Markdown table is printed")
+
+    export = command(
+        "export",
+        _export,
+        "write the best model of a study of your own language",
+        "The development set chose it. The folder, runs/own/best, has weights, tokenizer and model card, for plain "
+        "transformers.",
+    )
+    export.add_argument(
+        "--study", default="params.yaml", metavar="FILE", help="parameter file of the study (default: %(default)s)"
+    )
+    export.add_argument("--onnx", action="store_true", help="write model.onnx, too, which onnxruntime reads")
 
     train = command(
         "train",

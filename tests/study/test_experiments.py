@@ -237,6 +237,13 @@ def test_students_of_the_study_are_recognised():
     assert {p.setting.key for p in all_experiments(smaller)["few-resource"].points} & set(own) == set(own)
 
 
+def test_the_curve_of_one_method_is_compared_with_all_its_ids():
+    experiment = all_experiments(load_params("own"))["few-resource"]
+    first, *fewer = experiment.points
+    assert (first.value, experiment.baseline(first)) == ("all", None)
+    assert {experiment.baseline(point) for point in fewer} == {(first.setting.key, "SKD, mAP@10: all")}
+
+
 def test_the_plan_counts_examples():
     params = load_params("embedded/smoke")
     params = replace(params, sweeps=replace(params.sweeps, parallel_ids=10, reference_ntl=1))

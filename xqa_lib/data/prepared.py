@@ -40,6 +40,9 @@ EVALUATION_SETS = {
     "tydiqa-dev": ("tydiqa-goldp-dev", _same((*ZERO_SHOT_TYDIQA, "ru"))),
     # the two zero-shot languages whose gold answers are in the copy made for XTREME
     "tydiqa-train-ko-sw": ("tydiqa-goldp-train", _same(("ko", "sw"))),
+    # a user's own (`own`): all pairs of the languages of the study
+    "own-dev": ("own", ()),
+    "own-test": ("own", ()),
 }
 KIND_COLUMNS = ["set", "id", "context_lang", "kind", "answer", "right"]
 
@@ -62,7 +65,9 @@ def evaluation_set(name):
 
 def language_pairs(params, name):
     """The (question, context) language pairs of an evaluation set that a study reads."""
-    _, pairs = evaluation_set(name)
+    corpus, pairs = evaluation_set(name)
+    if corpus == "own":
+        pairs = _pairs(params.sampling.languages)
     if name == "xquad-gxlt-other-articles":
         pairs = _pairs(in_order([*PARALLEL, *params.sampling.languages]))
     kept = params.data.evaluation_languages
@@ -140,6 +145,12 @@ def read_articles(params, name):
 def read_leakage(params):
     """The table of `leakage_table` as the data stage wrote it."""
     return pd.read_csv(params.results_folder / "data" / "leakage.csv")
+
+
+def read_questions(params):
+    """What the evaluation sets of a user's own data ask: DataFrame set, `KEY`, question, answer (its first)."""
+    path = params.results_folder / "data" / "questions.csv"
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def read_kinds(params):

@@ -9,7 +9,8 @@ reported. Later stages read this folder alone (see `prepared`):
     evaluation/<set>/context-<xx>-question-<yy>.json       MLQA's naming
 
 To the results of the study goes, in data/: summary.csv, counts; leakage.csv, what the training data have seen of the
-evaluation data; kinds.csv, of factbook: what else the evaluation passages state.
+evaluation data; kinds.csv, of factbook: what else the evaluation passages state;
+questions.csv, of a user's own data: what is asked there.
 """
 
 import re
@@ -20,8 +21,8 @@ import pandas as pd
 from ..errors import DataError
 from ..languages import in_order, language_of
 from ..running.files import atomic_folder, write_text
-from ..sampling import pseudo_random_key
-from . import corpora, factbook, leakage
+from ..sampling import KEY, pseudo_random_key
+from . import corpora, factbook, leakage, own
 from .prepared import KIND_COLUMNS, evaluation_set, language_pairs, read_evaluation, some
 from .squad_format import write_squad
 
@@ -44,9 +45,12 @@ def prepare(params):
             data whose languages do not have the same ids, nothing to train on.
     """
     for name in params.data.all_sets:
-        if (evaluation_set(name)[0] in factbook.SPLITS) != (params.data.source == "factbook"):
+        corpus, _ = evaluation_set(name)
+        source = "factbook" if corpus in factbook.SPLITS else "own" if corpus == "own" else "real"
+        if source != params.data.source:
             raise DataError(f"the evaluation set {name!r} cannot be made with data.source {params.data.source}")
-    reader, parallel, evaluation, stated = _factbook(params) if params.data.source == "factbook" else _real(params)
+    made = {"factbook": _factbook, "real": _real, "own": _own}
+    reader, parallel, evaluation, stated = made[params.data.source](params)
     _check_parallel(parallel)
     if not reader:
         raise DataError("no English training data for the reader: set data.reader_train or data.train_paragraphs")
@@ -66,6 +70,9 @@ def prepare(params):
     counts = {"summary": table, "leakage": leaks, "articles": pd.DataFrame(titles, columns=["set", "id", "title"])}
     if stated:
         counts["kinds"] = pd.DataFrame(stated, columns=KIND_COLUMNS).astype({"right": int})
+    if params.data.source == "own":
+        asked = [(name, e.id, e.question_lang, e.context_lang, e.question, e.answers[0].text) for name, e in evaluated]
+        counts["questions"] = pd.DataFrame(asked, columns=["set", *KEY, "question", "answer"])
     for name, counted in counts.items():
         write_text(params.results_folder / "data" / f"{name}.csv", counted.to_csv(index=False, lineterminator="\n"))
     return table
@@ -151,6 +158,28 @@ def _real(params):
     return reader, parallel, evaluation, []
 
 
+def _own(params):
+    data = params.data
+    parallel = own.read(data.folder, data.folder_sha256)
+    part = own.split(parallel, data.seed)
+    of_part = {
+        name: {language: [e for e in examples if part[e.id] == name] for language, examples in parallel.items()}
+        for name in own.PARTS
+    }
+    english = own.reader_questions(data.folder) or corpora.load("squad-train")
+    # drawn before anything is left out, so that other data of the user's make the same reader wherever they can
+    reader = some(_first_paragraphs(english, data.train_paragraphs), own.READER_QUESTIONS, data.seed)
+    reader = leakage.without_near_duplicates(reader, [example.context for example in parallel["en"]])
+    evaluation = {}
+    for name in data.all_sets:
+        held_out = of_part[name.removeprefix("own-")]
+        evaluation[name] = {
+            pair: some(factbook.cross_lingual(held_out, *pair), data.questions_of(name), data.seed)
+            for pair in language_pairs(params, name)
+        }
+    return reader, of_part["train"], evaluation, []
+
+
 def _first_paragraphs(examples, paragraphs):
     """The examples of the first `paragraphs` contexts; all of them if 0."""
     if not paragraphs:
@@ -230,8 +259,8 @@ def _check_parallel(parallel):
     """Refuse parallel data whose languages do not have the same ids: DataError with one of them."""
     ids = {language: {example.id for example in examples} for language, examples in parallel.items()}
     every = set().union(*ids.values())
-    for language, own in ids.items():
-        missing = sorted(every - own)
+    for language, found in ids.items():
+        missing = sorted(every - found)
         if missing:
             other = next(code for code in ids if missing[0] in ids[code])
             raise DataError(

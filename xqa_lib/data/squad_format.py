@@ -14,11 +14,17 @@ The flat form is that of the library `datasets`, a row for each question:
 
 as a JSON list, under the key "data", as JSON Lines, or as a folder that `Dataset.save_to_disk` wrote.
 
+A table (`.csv`, in UTF-8, separated by commas, semicolons or tabs) has the columns id, title, context, question and
+answer; title may be missing. An answer is looked for in its context. Where it occurs more than once, the first place
+is taken (`repeated_answers` lists these), unless a column answer_start names another.
+
 *Unanswerable* questions are those of SQuAD 2.0: `is_impossible` and no answer, or in the flat form (which has no such
 key) no answer where other rows have one. Neither the readers nor the metrics here know them, so they are refused with
 their count, or left out on request.
 """
 
+import csv
+import io
 import itertools
 import json
 import re
@@ -90,6 +96,7 @@ _FIELDS = {
     "answer_start": (int, "a whole number"),
 }
 _FLAT = ("id", "title", "context", "question", "answers", "is_impossible")  # what is read of a row
+_COLUMNS = ("id", "context", "question", "answer")  # that a table must have
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -106,7 +113,8 @@ def read_squad(
     """The examples of a file in their order there.
 
     Args:
-        path: a JSON or JSON Lines file in UTF-8, with or without a byte order mark, or the folder of a saved dataset.
+        path: a JSON, JSON Lines or CSV file in UTF-8, with or without a byte order mark, or the folder of a saved
+            dataset.
         question_lang, context_lang: language codes that the examples get; the file does not name them.
         require_answers: refuse questions without a gold answer. If False, empty answers are left out and the examples'
             `answers` may be empty; answers that are there must still be right.
@@ -294,7 +302,67 @@ def quote(text, limit=60):
 
 
 def _read_document(path):
-    return _read_saved_dataset(Path(path)) if Path(path).is_dir() else read_json(path)
+    if Path(path).is_dir():
+        return _read_saved_dataset(Path(path))
+    return read_table(path) if Path(path).suffix.lower() == ".csv" else read_json(path)
+
+
+def read_table(path):
+    """`Rows` of a CSV file, answers with the places at which they were found; DataError if it cannot be read at all."""
+    try:
+        raw = files.read_whole(path)
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}; check the path") from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: expected UTF-8, found the byte 0x{raw[error.start]:02x} at offset {error.start}; "
+            f"{_content_hint(raw) or 'save it as CSV UTF-8, as spreadsheets call it'}"
+        ) from None
+    head = text.partition("\n")[0]
+    table = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), strict=True)
+    rows = Rows()
+    try:
+        # a table of one column, or with a column for nothing, has names that are None
+        table.fieldnames = [(name or "").strip().lower() for name in table.fieldnames or ()]
+        missing = [name for name in _COLUMNS if name not in table.fieldnames]
+        if missing:
+            raise DataError(
+                f"{path}: expected a first line with the columns {', '.join(_COLUMNS)} (title may be missing), found "
+                f"{', '.join(map(quote, filter(None, table.fieldnames))) or 'none'}: add {', '.join(missing)}"
+            )
+        for row in table:
+            place = f"line {table.line_num}"
+            if None in row or None in row.values():
+                raise DataError(
+                    f"{path}: {place}: expected {len(table.fieldnames)} cells, found "
+                    f"{'more' if None in row else 'fewer'}; put texts with separators or line breaks in double quotes"
+                )
+            if any(row[name].strip() for name in _COLUMNS):
+                rows[place] = _of_table(row)
+    except csv.Error as error:
+        raise DataError(f"{path}: line {table.line_num + 1}: not a table: {error}; save it as CSV again") from None
+    return rows
+
+
+def _of_table(row):
+    """The flat form of a row of a CSV file, and `places`: where its answer occurs, if the row does not tell where."""
+    text, context, start = row["answer"].strip(), row["context"], row.get("answer_start", "").strip()
+    places = [match.start() for match in re.finditer(re.escape(text), context)] if text and not start else []
+    at = int(start) if re.fullmatch("[0-9]{1,9}", start) else start or (places or [-1])[0]
+    flat = {name: row[name].strip() if name == "id" else row[name] for name in _FLAT if name in row}
+    return flat | {"answers": [{"text": text, "answer_start": at}] if text else [], "places": places}
+
+
+def repeated_answers(path):
+    """A line for each answer of a CSV file that its context holds more than once, and no column says which is meant."""
+    rows = read_table(path) if Path(path).suffix.lower() == ".csv" else {}
+    return [
+        f"{path}: {place} (id {quote(row['id'])}): the answer {quote(row['answers'][0]['text'])} occurs at "
+        f"{', '.join(map(str, row['places'][:5]))}: the first is taken; a column answer_start names another"
+        for place, row in rows.items()
+        if len(row["places"]) > 1
+    ]
 
 
 def _read_saved_dataset(folder):
@@ -519,6 +587,8 @@ def _misplaced(text, start, context):
         fix = "it occurs only in another Unicode normalisation form: normalise context and answer alike (NFC)"
     else:
         fix = "it does not occur in the context: correct the answer or the context"
+    if start == -1 and not places:  # of a table, which names no place
+        return f"expected the answer {quote(text)} in its context, found it nowhere", fix
     return f"expected the answer {quote(text)} at answer_start {start}, but {found}", fix
 
 

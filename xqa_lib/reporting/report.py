@@ -20,7 +20,7 @@ from ..running.files import ROOT, atomic_folder, write_json, write_text
 from ..study import experiments, layout
 from ..study.layout import CEILING, RANDOM_SPAN, ZERO_SHOT
 from ..study.params import load_params
-from . import experiments_section, figures, named_tests, published, records, trainings, words
+from . import experiments_section, figures, named_tests, published, records, scorecard, trainings, words
 from .tables import GUESS_NAME, TASK_NAMES
 
 LABELS = {ZERO_SHOT: "zero-shot", RANDOM_SPAN: "random span", GUESS: GUESS_NAME, CEILING: "perfect logits (ceiling)"}
@@ -246,6 +246,8 @@ def figures_of(report):
             title = f"How well is each language read, question and passage in it? {name}"
             drawn[f"{name}-languages"] = figures.xlt_by_language(part, title=title).get_figure()
     drawn["training-curves"] = _curves(report)
+    if params.data.source == "own":
+        drawn |= scorecard.figures_of(report)
     return drawn | experiments_section.figures_of(report.ablations)
 
 
@@ -300,7 +302,8 @@ def write(report, drawn):
             plt.close(figure)
     write_json(folder / "metrics.json", metrics(report))
     for name in ("README.md", "appendix.md"):
-        write_text(folder / name, page(report, drawn, name))
+        of_own = name == "README.md" and report.params.data.source == "own"
+        write_text(folder / name, scorecard.page(report) if of_own else page(report, drawn, name))
 
 
 def page(report, drawn, name="README.md"):

@@ -549,7 +549,9 @@ def _few_resource(params):
         for ids in _own_first(params.sweeps.few_ids, base.parallel_ids):
             points.append(Point(_label(params, method), ids or "all", replace(base, parallel_ids=ids)))
     question = "How many parallel ids does each method need?"
-    return Experiment("few-resource", "data", question, "parallel ids", tuple(points), "value")
+    # one method alone is compared with itself on all ids
+    against = "value" if len(params.sweeps.methods) > 1 else "series"
+    return Experiment("few-resource", "data", question, "parallel ids", tuple(points), against)
 
 
 def _label_noise(params):

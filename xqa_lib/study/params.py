@@ -1,6 +1,6 @@
 """The parameters of a study: profiles composed with Hydra, checked when loaded, refused when unknown.
 
-`conf/` holds the profiles (`embedded`, `xquad`, `paper`) and their sizes (`full`, `smoke`); `params.yaml` is one
+`conf/` holds the profiles (`embedded`, `xquad`, `own`, `paper`) and their sizes (`full`, `smoke`); `params.yaml` is one
 composition of them, the active one, that DVC watches key by key. Every key's meaning, unit and range stands here, at
 the field of its dataclass, from which the comments of `params.yaml` are written; `conf/` says why a profile has its
 value.
@@ -23,7 +23,7 @@ from ..running.files import ROOT
 from .layout import ZERO_SHOT
 
 CONF = ROOT / "conf"
-PROFILES = ("embedded", "xquad", "paper")
+PROFILES = ("embedded", "xquad", "own", "paper")
 SIZES = ("full", "smoke")
 LARGEST = 2**20  # bytes of a parameter file
 
@@ -84,9 +84,11 @@ class Data:
     """What the study is made from."""
 
     source: Annotated[
-        Literal["factbook", "real"],
-        Field(description="factbook is generated; real are XQuAD, MLQA, TyDiQA and SQuAD"),
+        Literal["factbook", "real", "own"],
+        Field(description="factbook is generated; real are XQuAD, MLQA, TyDiQA and SQuAD; own is a user's folder"),
     ]
+    folder: Annotated[str | None, Field(description="of the user's own data, see data/own.py; null: none")]
+    folder_sha256: Annotated[str | None, Field(description="of its content when the parameters were composed")]
     seed: Annotated[Seed, Field(description="of the generated corpus and of any subsampling")]
     train_paragraphs: Annotated[Count, Field(description="English QA training paragraphs; 0: all")]
     parallel_paragraphs: Annotated[
@@ -443,15 +445,20 @@ class Params:
         return asdict(self)
 
 
-def compose(profile, size="full"):
+def compose(profile, size="full", changes=None):
     """The YAML text of a profile at a size, composed from `conf/` as `dvc exp run -S profile=...` does.
 
     Every key has a comment with its meaning, unit and range, made from the fields of the dataclasses.
 
+    Args:
+        changes: section -> {name: value} to be set in it, such as what a user's folder decides (`own_study`).
+
     Raises DataError for an unknown profile or size.
     """
-    schema = TypeAdapter(Params).json_schema()
-    return "\n".join(_commented(_composed(profile, size), schema, schema["$defs"])) + "\n"
+    schema, values = TypeAdapter(Params).json_schema(), _composed(profile, size)
+    for section, changed in (changes or {}).items():
+        values[section] |= changed
+    return "\n".join(_commented(values, schema, schema["$defs"])) + "\n"
 
 
 def _composed(profile, size):
@@ -518,7 +525,11 @@ def load_params(source):
         DataError: no such file or profile, invalid YAML, an unknown, missing or wrong parameter (named by its path).
     """
     profile, _, size = str(source).partition("/")
-    values = _composed(profile, size or "full") if profile in PROFILES else _read(source)
+    return checked(_composed(profile, size or "full") if profile in PROFILES else _read(source), source)
+
+
+def checked(values, source):
+    """`Params` of plain values; DataError as `load_params`, in which `source` names where they are from."""
     try:
         return TypeAdapter(Params).validate_python(values)
     except ValidationError as error:

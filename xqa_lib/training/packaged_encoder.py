@@ -234,7 +234,7 @@ def write_encoder(folder, *, source=None, layers=None, vocabulary="all"):
     layers = available if layers is None else layers
     if not 1 <= layers <= available:
         raise DataError(f"layers is {layers}, the packaged encoder has {available}: choose from 1 to {available}")
-    tokenizer = _tokenizer(packed.pieces, packed.scores, packed.sizes["positions"])
+    tokenizer = tokenizer_of(packed)
     kept = np.arange(len(packed.pieces))
     if vocabulary != "all":
         kept = _used(tokenizer.backend_tokenizer, packed.pieces, packed.scores, vocabulary)
@@ -288,6 +288,11 @@ def _weights(packed, layers, kept):
             weight = weight if part.endswith("ln") else weight.reshape(len(bias), -1)
             tensors[f"{target}.{NAMES[part]}.weight"], tensors[f"{target}.{NAMES[part]}.bias"] = weight, bias
     return tensors
+
+
+def tokenizer_of(packed):
+    """The fast tokenizer of a `Packed` file, whole."""
+    return _tokenizer(packed.pieces, packed.scores, packed.sizes["positions"])
 
 
 def _tokenizer(pieces, scores, positions):
