@@ -5,6 +5,7 @@ front page. Nothing is executed, and nothing comes from another host, neither no
 """
 
 import posixpath
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -89,9 +90,9 @@ def follow(app, doctree):
             link.replace_self(link.children)
 
 
-def keep_bars(app, what, name, obj, options, lines):
-    """Keep the bars of |S|, the size of a set, which would be a substitution."""
-    lines[:] = [line.replace("|", r"\|") for line in lines]
+def as_written(app, what, name, obj, options, lines):
+    """Keep the bars of |S|, the size of a set, from being a substitution, and the s of `Span`s from hiding its end."""
+    lines[:] = [re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line.replace("|", r"\|")) for line in lines]
 
 
 def visit_math(translator, node):
@@ -110,6 +111,6 @@ def setup(app):
     app.connect("source-read", front_page_and_tables)
     app.connect("env-updated", name_pages)
     app.connect("doctree-read", follow)
-    app.connect("autodoc-process-docstring", keep_bars)
+    app.connect("autodoc-process-docstring", as_written)
     app.connect("build-finished", index)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))
