@@ -41,6 +41,7 @@ exclude_patterns = ["docs/api/modules.rst"]  # a second beginning
 extensions = ["myst_nb", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}  # it would come from another host
+myst_enable_extensions = ["dollarmath"]  # as Jupyter and GitHub read equations
 myst_heading_anchors = 4
 myst_ref_domains = ["std"]  # or a link to a folder `tables` leads to a function of this name
 apidoc_modules = [{"path": ROOT / "xqa_lib", "destination": "docs/api"}]
