@@ -5,6 +5,7 @@ front page. Nothing is executed, and nothing comes from another host, neither no
 """
 
 import posixpath
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -40,6 +41,7 @@ exclude_patterns = ["docs/api/modules.rst"]  # a second beginning
 extensions = ["myst_nb", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}  # it would come from another host
+myst_enable_extensions = ["dollarmath"]  # as Jupyter and GitHub read equations
 myst_heading_anchors = 4
 myst_ref_domains = ["std"]  # or a link to a folder `tables` leads to a function of this name
 apidoc_modules = [{"path": ROOT / "xqa_lib", "destination": "docs/api"}]
@@ -89,9 +91,9 @@ def follow(app, doctree):
             link.replace_self(link.children)
 
 
-def keep_bars(app, what, name, obj, options, lines):
-    """Keep the bars of |S|, the size of a set, which would be a substitution."""
-    lines[:] = [line.replace("|", r"\|") for line in lines]
+def as_written(app, what, name, obj, options, lines):
+    """Keep the bars of |S|, the size of a set, from being a substitution, and the s of `Span`s from hiding its end."""
+    lines[:] = [re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line.replace("|", r"\|")) for line in lines]
 
 
 def visit_math(translator, node):
@@ -110,6 +112,6 @@ def setup(app):
     app.connect("source-read", front_page_and_tables)
     app.connect("env-updated", name_pages)
     app.connect("doctree-read", follow)
-    app.connect("autodoc-process-docstring", keep_bars)
+    app.connect("autodoc-process-docstring", as_written)
     app.connect("build-finished", index)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))

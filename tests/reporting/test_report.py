@@ -59,6 +59,7 @@ def write_run(params, name, *, examples, seed, minutes, tflop, columns):
     )
     write_text(layout.log_file(params, name), log.to_csv(index=False))
     facts = {"seed": seed, "examples": examples, "minutes": minutes, "tflop": tflop, "weights": HASH}
+    facts |= {"machine": {"cores": 2}, "versions": {"torch": "2.13.0"}}
     facts["ids"] = [f"{seed}-a", f"{seed}-b"]  # each seed draws its own
     write_json(layout.record_file(params, name), facts)
 
@@ -487,14 +488,14 @@ def test_the_page_s_numbers(written):
 def test_the_tables_as_files(written):
     tables = {path.stem: pd.read_csv(path) for path in (written.folder / "tables").glob("*.csv")}
     assert set(tables) == {
-        *("scores", "against-zero-shot", "against-ce", "by-language", "by-question-language", "runs"),
+        *("scores", "against-zero-shot", "against-ce", "by-language", "by-question-language", "runs", "records"),
         *("by-question-language-against-ce", "leakage"),
         *("published", "ablations", "kinds", "choice", "named-tests"),
     }
     pd.testing.assert_frame_equal(tables["kinds"], written.built.kinds, check_dtype=False)
     pd.testing.assert_frame_equal(tables["scores"], written.built.table, check_dtype=False)
     pd.testing.assert_frame_equal(tables["against-ce"], written.built.against_ce, check_dtype=False)
-    assert len(tables["runs"]) == 5
+    assert len(tables["runs"]) == len(tables["records"]) == 5
 
 
 @pytest.mark.slow
