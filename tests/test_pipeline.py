@@ -31,6 +31,7 @@ NEEDED = {  # the notebook's parameters that decide which result a stage makes
     "evaluation": {"study", "method", "seed"},
     "choice": {"study", "group", "seed"},
     "ablations": {"study", "group", "seed"},
+    "try-it": {"study"},
     "report": {"study"},
 }
 STAGES = sorted(PIPELINE)
@@ -106,9 +107,8 @@ def stages_with(path):
 
 def test_an_edit_reruns_the_stages_that_it_can_change():
     reporting = [path.relative_to(ROOT).as_posix() for path in (ROOT / "xqa_lib" / "reporting").glob("[a-z]*")]
-    # the page of another notebook, or of a model, alone shows what the report does not
-    pages = {f"xqa_lib/reporting/{name}.py" for name in ("lessons", "passages", "size_note", "take_away")}
-    assert {path for path in reporting if stages_with(path) != (set() if path in pages else {"report"})} == set()
+    # what the pages of other notebooks show, the report's stage does not run
+    assert {path for path in reporting if stages_with(path) - {"report"}} == set()
     assert stages_with("xqa_lib/losses.py") == {"reader", "distillation", "choice", "ablations"}
     assert stages_with("xqa_lib/metrics.py") == {"zero-shot", "evaluation", "choice", "ablations", "report"}
     assert stages_with("xqa_lib/data/factbook/languages") == {"data"}
@@ -235,7 +235,8 @@ def test_what_a_name_reaches(tmp_path, called, found):
 def read_by_stage(tmp_path_factory):
     """stage -> the parameters that its function reads, as "section.name", at a small size."""
     from xqa_lib.data import roles
-    from xqa_lib.reporting import report
+    from xqa_lib.reading import side_by_side
+    from xqa_lib.reporting import report, try_it
     from xqa_lib.study import samples, scoring, stages, sweeps
     from xqa_lib.study.params import load_params
 
@@ -262,6 +263,11 @@ def read_by_stage(tmp_path_factory):
             read.add(f"{named[id(self)]}{name}")
         return value
 
+    def show():
+        systems = try_it.systems(params, 1)
+        readers = side_by_side.Readers(systems, features=params.features, evaluation=params.evaluation)
+        try_it.compared(params, readers, try_it.examples(params, "es", "en")[0])
+
     runs = {
         "data": lambda: roles.prepare(params),
         "encoder": lambda: stages.make_encoder(params),
@@ -272,6 +278,7 @@ def read_by_stage(tmp_path_factory):
         "evaluation": lambda: scoring.evaluate_system(params, "skd-map", 1),
         "choice": lambda: sweeps.run_group(choice, experiments.CHOICE, 2),
         "ablations": lambda: sweeps.run_group(params, "data", 1),
+        "try-it": show,
         "report": lambda: report.write((built := report.build(params)), report.figures_of(built)),
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -388,7 +395,7 @@ def test_dvc_reads_the_pipeline_of_every_profile(profile, size, resolved):
     pairs = [f"{method}-{seed}" for method in params["trained"] for seed in params["seeds"]]
     groups = [f"{group}-{seed}" for group in params["sweeps"]["groups"] for seed in params["seeds"]]
     assert set(commands) == {
-        *(f"{stage}@{study}" for stage in ("data", "encoder", "reader", "zero-shot", "report")),
+        *(f"{stage}@{study}" for stage in ("data", "encoder", "reader", "zero-shot", "try-it", "report")),
         *(f"sampling@{study}-{seed}" for seed in params["seeds"]),
         *(f"{stage}@{study}-{pair}" for stage in ("distillation", "evaluation") for pair in pairs),
         *(f"choice@{study}-{seed}" for seed in params["sweeps"]["choice_seeds"]),

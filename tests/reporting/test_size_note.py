@@ -1,15 +1,22 @@
 """The first output of a notebook: what is shown, and where the full page lies."""
 
+import json
 import re
 
 import pytest
 
 from tests.test_pipeline import PIPELINE, command
-from xqa_lib.reporting.size_note import full_page, size_note
+from xqa_lib.reporting.size_note import size_note
+from xqa_lib.study import layout
 from xqa_lib.study.params import PROFILES, load_params
 
 SMOKE = load_params("embedded/smoke")
 OF_STAGE = {"zero-shot": {"method": "zero-shot"}}
+
+
+def link(params, notebook, **selection):
+    (found,) = re.findall('href="(.*?)"', size_note(params, notebook, **selection).data)
+    return found
 
 
 @pytest.mark.parametrize("stage", sorted(set(PIPELINE) - {"choice"}))
@@ -24,20 +31,20 @@ def test_the_link_is_to_a_page_that_the_full_study_writes(stage, profile):
     for name, value in item.items():
         page = page.replace(f"${{item.{name}}}", str(value))
     page = page.replace("${paths.reports}", full.paths.reports)
-    assert full_page(load_params(f"{profile}/smoke"), notebook, **selection) == page
+    assert link(load_params(f"{profile}/smoke"), notebook, **selection) == f"../{page}"
 
 
 def test_what_the_full_study_lacks_is_replaced():
-    assert full_page(SMOKE, "06_ablations", group="objective", seed=1) == (
-        "reports/notebooks/06_ablations-teacher-seed-1.ipynb"
-    )
+    shown = link(SMOKE, "06_ablations", group="objective", seed=1)
+    assert shown == "../reports/notebooks/06_ablations-teacher-seed-1.ipynb"
 
 
 def test_the_note_tells_size_method_and_seed():
     smoke = size_note(SMOKE, "05_evaluation", method="skd-map", seed=2).data
     assert "<b>05_evaluation: SKD, mAP@10, seed 2</b>" in smoke
     assert "the scores mean nothing" in smoke
-    assert re.findall('href="(.*?)"', smoke) == ["../reports/notebooks/05_evaluation-skd-map-seed-2.ipynb"]
+    record = json.loads(layout.record_file(load_params("embedded/full"), "scores-skd-map-seed-2").read_text())
+    assert f"({record['minutes']:.1f} minutes with 2 threads)" in smoke
     full = size_note(load_params("xquad/full"), "05_evaluation", method="zero-shot", seed=1).data
     assert "<b>05_evaluation: zero-shot (the English reader)</b>" in full
     assert "<code>reports/xquad/README.md</code>" in full

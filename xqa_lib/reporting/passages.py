@@ -72,7 +72,7 @@ def marked(text, spans=(), lang="en", weights=()):
         pieces.append(f'<mark style="{style}">{part}</mark>' if styles else part)
         labels = [span.label for span in spans if span.end == end and span.label]
         labels += [f"{weight:.0%}" for _, last, weight in weights if last == end and weight >= _SHOWN_WEIGHT]
-        pieces += [f'<sub dir="ltr"> {escape(label)} </sub>' for label in labels]
+        pieces += [f'<sub dir="ltr"> {escape(" · ".join(labels))} </sub>'] if labels else []
     return HTML(_block(text, lang, "".join(pieces)))
 
 

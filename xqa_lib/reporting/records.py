@@ -38,3 +38,26 @@ def table(params):
             }
         )
     return pd.DataFrame(rows).round({"minutes": 3, "TFLOP": 4})
+
+
+PARTS = {  # of a study, by the names of their run records
+    "encoder and English reader": "(en|rea)(co)?der",
+    "reading of all sets": "scores-.*",
+    "choice before the study": "sweeps/choice/.*",
+    "experiments": "sweeps/(?!choice/).*",
+}
+
+
+def cost(found):
+    """What the parts of a study took: DataFrame part, runs, minutes, TFLOP, and GFLOP/s, the rate that they make.
+
+    Args:
+        found: as `table`. What has no other name is a student.
+    """
+    parts = pd.Series("students", index=found.index)
+    for part, names in PARTS.items():
+        parts[found["run"].str.fullmatch(names)] = part
+    parts = parts.astype(pd.CategoricalDtype(["encoder and English reader", "students", *list(PARTS)[1:]]))
+    sums = found.assign(runs=1).groupby(parts, observed=True)[["runs", "minutes", "TFLOP"]].sum()
+    sums.loc["all"] = sums.sum() if len(sums.index.add_categories("all")) else 0
+    return sums

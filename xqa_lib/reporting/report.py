@@ -43,7 +43,7 @@ class Report:
         tables: name of the file -> DataFrame: scores (`score_table`), by-pair (`pair_table`), by-language (of the pairs of
             one language, mean over seeds), against-zero-shot and against-ce
             (`significance.compare_systems`, without rows where there is nothing to compare), the same
-            by-question-language, runs (`run_table`), cost (`trainings.cost`), leakage, published, kinds
+            by-question-language, runs (`run_table`), records (`records.table`), leakage, published, kinds
             (`kinds.shares`, where the kinds of answers are known), named-tests, choice, and those of
             `experiments_section.tables`.
         ablations: `experiments_section.Results`.
@@ -107,7 +107,6 @@ def build(params):
     ours = tables["by-language"].query("system not in @NOT_TRAINED")
     tables |= {
         "runs": run_table(params),
-        "cost": trainings.cost(params),
         "records": records.table(params),
         "leakage": prepared.read_leakage(params),
         "published": published.beside(ours, whole=prepared.whole_sets(params)),

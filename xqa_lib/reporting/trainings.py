@@ -6,7 +6,7 @@ import math
 import pandas as pd
 
 from ..errors import DataError
-from ..study import experiments, layout
+from ..study import layout
 
 
 def loss_terms(log):
@@ -114,34 +114,3 @@ def teachers_are_former_students(params, method, seed):
     if record["method"]["coefficient"] is None:
         return not any(teachers)
     return teachers == students[:-1]
-
-
-def cost(params):
-    """What the study took, by the run records: DataFrame part, runs, minutes, TFLOP, of trainings and readings alike.
-
-    Raises:
-        FileNotFoundError: a record is missing.
-    """
-    students = [layout.system_name(method, seed) for method in params.trained for seed in params.seeds]
-    records = {
-        "encoder and English reader": ["encoder", "reader"],
-        "students": students,
-        "reading of all sets": [f"scores-{name}" for name in (layout.ZERO_SHOT, *students)],
-    }
-    parts = {
-        part: [json.loads(layout.record_file(params, name).read_text(encoding="utf-8")) for name in names]
-        for part, names in records.items()
-    }
-    groups = {"choice before the study": ([experiments.CHOICE], params.sweeps.choice_seeds)}
-    groups["experiments"] = (params.sweeps.groups, params.seeds)
-    for part, (names, seeds) in groups.items():
-        files = [layout.experiments_folder(params, name, seed) / "run.json" for name in names for seed in seeds]
-        runs = [json.loads(file.read_text(encoding="utf-8"))["settings"].values() for file in files]
-        parts |= {part: [run for settings in runs for run in settings]} if runs else {}
-    rows = [
-        (part, len(runs), sum(run["minutes"] for run in runs), sum(run.get("tflop", 0.0) for run in runs))
-        for part, runs in parts.items()
-    ]
-    table = pd.DataFrame(rows, columns=["part", "runs", "minutes", "TFLOP"])
-    table.loc[len(table)] = ["all", *table[["runs", "minutes", "TFLOP"]].sum()]
-    return table.assign(**{"GFLOP/s": 1000 * table["TFLOP"] / (60 * table["minutes"])}).astype({"runs": int})
