@@ -17,7 +17,7 @@ from xqa_lib.data import prepared
 from xqa_lib.errors import DataError
 from xqa_lib.reading import evaluation
 from xqa_lib.reading.evaluation import KEY
-from xqa_lib.reporting import experiments_section, figures
+from xqa_lib.reporting import experiments_section, figures, words
 from xqa_lib.running.files import write_json, write_text
 from xqa_lib.study import experiments, layout, run_results, sweeps
 from xqa_lib.study.params import load_params
@@ -260,26 +260,6 @@ def test_what_wrong_answers_cost_is_compared_from_end_to_end(tmp_path):
     few = table[table["experiment"] == "few-resource"]
     assert few[["start", "end"]].drop_duplicates().values.tolist() == [[1, "all"]]
     assert few["change"].tolist() == pytest.approx([10.0, 40.0])
-    text = "\n".join(experiments_section.section(results))
-    assert (
-        "From 1 to all, F1 moves by +10.0 with CE; by +40.0 with SKD, mAP@10, a difference of +30.0 [+30.0, +30.0]."
-        in text
-    )
-    unclear = rows.assign(low=-1.0, high=1.0)
-    assert experiments_section.changes_in_words(unclear.reset_index()).endswith("; all these intervals hold 0.")
-    assert experiments_section.changes_in_words(table.iloc[:0]) == ""
-
-
-def test_the_verdict():
-    columns = ["series", "value", "against", "difference", "low", "high", "ruled_out", "p_holm", "p_wilcoxon"]
-    good = ("A", 1, "B: 1", 5.0, 2.0, 8.0, 8.0, 0.01, 0.5)
-    assert experiments_section.verdict(pd.DataFrame([good], columns=columns)) == (
-        "1 of 1 differences hold: A, 1 against B: 1: +5.0 [+2.0, +8.0]."
-    )
-    bad = [*good[:-2], 0.05, 0.001]
-    text = experiments_section.verdict(pd.DataFrame([bad, bad], columns=columns))
-    assert text.startswith("None of 2 differences holds; the intervals reach 8.0 points")
-    assert experiments_section.verdict(pd.DataFrame(columns=columns)) == "Nothing was compared."
 
 
 def test_what_the_development_set_would_choose(tmp_path):
@@ -302,11 +282,7 @@ def test_without_a_choice_none_is_reported(tmp_path):
     params = study(tmp_path, methods=["ce"], groups=["objective"], **{key: [] for key in empty})
     write_results(params, lambda setting, seed, n, question, context: 0.25)
     results = experiments_section.read_results(params)
-    text = "\n".join(experiments_section.section(results))
-    assert "Each method was run in one setting, so that the development set had nothing to choose." in text
-    assert "What the development set chooses" not in text
-    assert "is an experiment above" not in text
-    assert "ablation-selected-languages" not in dict(experiments_section._figures(results))
+    assert not experiments_section.is_choice(results)
 
 
 def test_two_methods_may_choose_the_same_setting(tmp_path):
@@ -321,7 +297,7 @@ def test_two_methods_may_choose_the_same_setting(tmp_path):
     results = experiments_section.read_results(params)
     chosen = results.selection.set_index("method")["setting"]
     assert chosen["SKD, AP@10"] == chosen["SKD, mAP@10"] != chosen["SKD"]
-    assert list(dict.fromkeys(results.selected["system"])) == [
+    assert list(dict.fromkeys(experiments_section.selected_scores(results)["system"])) == [
         *("guess by kind", "zero-shot", "CE", "SKD", "SKD, mAP@10"),
         "SKD, AP@10",
     ]
@@ -363,23 +339,16 @@ def test_what_is_best_on_another_set_alone_is_neither_chosen_nor_shown(tmp_path)
     assert (across["f1"], across["f1_sd"]) == (pytest.approx(20.0), pytest.approx(0.0))
     every = row_of(scores, set=test, system="SKD, mAP@10", task="gxlt")
     assert every["f1"] == pytest.approx((3 * 46 + 2 * 20) / 5)
-    languages = experiments_section.selected_languages(results)
-    german = row_of(languages, set=last, system="SKD, mAP@10", language="de")
-    assert german["f1"] == pytest.approx(23.0)
-    assert set(languages["language"]) == {"en", "de", "zh"}
     # the setting that is best on the test set is in no table of it
     shown = {row["setting"] for row in scores.to_dict("records")} - {"zero-shot", "guess-by-kind"}
     assert shown == set(experiments_section.selection_table(results)["setting"])
     hidden = experiments.with_method(experiments.reference(params), temperature=4).key
     assert hidden in set(results.other_scores["setting"]) - shown
     assert scores.loc[scores["system"] == "SKD, mAP@10", "f1"].max() < 60
-    text = "\n".join(experiments_section.section(results))
-    assert (
-        f"| {test} | SKD, mAP@10 | 0.0 ± 0.0 | 46.0 ± 2.8 | 0.0 ± 0.0 | 35.6 ± 1.7 | 0.0 ± 0.0 | 20.0 ± 0.0 |" in text
-    )
-    assert f"| {test} | zero-shot | 0.0 | 0.0 | 0.0 | 0.0 | 0.0 | 0.0 |" in text
-    assert f"| {test} | guess by kind | 37.5 | 37.5 | 37.5 | 37.5 | 37.5 | 37.5 |" in text
-    assert "chosen on `factbook-dev` alone" in text
+    assert experiments_section.is_choice(results)
+    shown = experiments_section.readable_selection(results).set_index(["set", ""])
+    assert shown.loc[(test, "SKD, mAP@10")].tolist() == ["46.0 ± 2.8", "35.6 ± 1.7", "20.0 ± 0.0"]
+    assert shown.loc[(test, "zero-shot")].tolist() == ["0.0"] * 3
     # other scores of the other sets would choose the same
     write_results(params, f1_of)
     again = experiments_section.selection_table(experiments_section.read_results(params))
@@ -398,60 +367,67 @@ def test_exact_match_among_the_k_best(results):
 
 
 @pytest.mark.slow
-def test_figures_and_section(results, tmp_path):
+def test_figures(tmp_path):
+    """Curves of three values and more; all differences in one forest; nothing of one category or two points."""
+    params = study(tmp_path, few_ids=[1, 2, 0], temperatures=[4], left_out=["zh"])
+    write_results(params, by_hand)
+    results = experiments_section.read_results(params)
     plt.close("all")
     with plt.rc_context({"figure.max_open_warning": 1}), warnings.catch_warnings():
         warnings.simplefilter("error")  # a second open figure is one
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
         drawn = experiments_section.figures_of(results)
-    names = set(experiments.all_experiments(results.params))
-    assert set(drawn) == {
-        *(f"ablation-{name}" for name in names),
-        "ablation-coefficient-curves",
-        "ablation-top-k",
-        "ablation-start-distribution",
-        "ablation-selected-languages",
-    }
+    assert set(drawn) == {"experiments", "ablation-few-resource", "ablation-top-k", "ablation-start-distribution"}
     assert not plt.get_fignums()
-    text = "\n".join(experiments_section.section(results))
-    for name in drawn:
-        assert f"](figures/{name}.png)" in text
-    assert [ax.get_title() for ax in drawn["ablation-selected-languages"].axes] == [
-        "factbook-test",
-        "factbook-zero-shot",
-    ]
-    assert "on 3 parallel ids drawn by the seed, with ntl 1" in text
-    assert "The truth is at rank 7, the best position in the window at rank 6: the windowed coefficient is 1/6." in text
-    assert "| CE | as in the study | 0.0 ± 0.0 | 50.0 ± 0.0 | 0.0 ± 0.0 | 40.0 ± 0.0 |" in text
-    assert "nan" not in text.lower()
-    assert "Guess by kind, same language (XLT): EM 37.5, F1 37.5." in text
-    assert "Zero-shot, all language pairs (G-XLT): EM 0.0, F1 0.0." in text
-    for experiment in experiments.all_experiments(results.params).values():
-        assert f"### {experiment.question}" in text
+    curves = drawn["ablation-few-resource"].axes[0]
+    lines = {line.get_label(): line.get_ydata()[0] for line in curves.lines if line.get_color() == "0.35"}
+    assert lines == {"zero-shot": 0.0, "guess by kind": pytest.approx(37.5)}
+    assert [label.get_text() for label in curves.get_xticklabels()] == ["1", "2", "3"]  # all ids are three
+    assert curves.get_title(loc="left") == (
+        "How many parallel ids does each method need?\nall language pairs of factbook-dev, 2 seeds"
+    )
+    rows = [label.get_text() for label in drawn["experiments"].axes[0].get_yticklabels()]
+    assert rows[:1] == ["methods, against CE"]
+    assert "left-out: zh, against trained on: zh" in rows
     for name, figure in drawn.items():
         figures.save(figure, tmp_path / name)
 
 
-def lines_of(ax):
-    """label -> position of the grey lines of an axes."""
+def test_what_the_pages_say(results):
+    table = experiments_section.findings(results).set_index("experiment")
+    assert table.loc["left-out", "holds"] == "1 of 1"
+    assert table.loc["left-out", "finding"].startswith(
+        "The one comparison is significant: left out: zh - trained on: zh -62.5 [-62.5, -62.5]"
+    )
+    tests = results.tests[results.tests["experiment"] == "methods"]
+    holds = (tests["p_holm"] < 0.05).sum()
+    assert table.loc["methods", "holds"] == f"{holds} of 2"
+    assert "SKD, mAP@10 - CE +25.0 [+25.0, +25.0]" in table.loc["methods", "finding"]
+    scores = experiments_section.readable_scores(results, "methods").set_index("")
+    assert scores.loc["CE"].tolist() == ["as in the study", "50.0 ± 0.0", "40.0 ± 0.0"]
+    text = words.page("appendix.md.j2", **page_values(results))
+    assert "on 3 parallel ids drawn by the seed, with ntl 1" in text
+    for experiment in experiments.all_experiments(results.params).values():
+        assert f"### {experiment.question}" in text
+    assert "nan" not in text
+
+
+def page_values(results):
+    """What `report.page` hands to the appendix, without the sets."""
+    params, empty = results.params, pd.DataFrame(columns=["set", "language", "training", "examples"])
+    names = ("against-ce", "against-zero-shot", "by-question-language", "by-question-language-against-ce")
     return {
-        line.get_label(): line.get_xydata()[0][int(line.get_xdata()[0] != line.get_xdata()[1])]
-        for line in ax.lines
-        if line.get_color() == "0.35"
+        "params": params,
+        "tables": dict.fromkeys([*names, "published", "choice", "runs", "leakage"], empty),
+        "drawn": {},
+        "sets": [],
+        "development": "factbook-dev",
+        "results": results,
+        "reference": experiments.reference(params),
+        "experiments": experiments.all_experiments(params),
+        "experiment_scores": experiments_section.readable_scores,
+        "selected": experiments_section.readable_selection(results),
     }
-
-
-@pytest.mark.slow
-def test_every_figure_of_scores_shows_the_guess_and_the_zero_shot_reader(results):
-    drawn = experiments_section.figures_of(results)
-    for name in ("methods", "few-resource"):  # dots and curves
-        lines = [lines_of(ax) for ax in drawn[f"ablation-{name}"].axes]
-        assert lines == [{"guess by kind": pytest.approx(37.5), "zero-shot": 0.0}] * 2
-    # where every point has language pairs of its own, the zero-shot reader's score is another on each of them
-    lines = [lines_of(ax) for ax in drawn["ablation-left-out"].axes]
-    assert lines == [{"guess by kind": pytest.approx(37.5)}] * 2
-    labels = drawn["ablation-selected-languages"].axes[0].get_legend_handles_labels()[1]
-    assert labels[:2] == ["guess by kind", "zero-shot"]
-    plt.close("all")
 
 
 @pytest.mark.slow
@@ -460,25 +436,9 @@ def test_where_kinds_are_not_known_nothing_is_said_of_them(tmp_path):
     write_results(params, by_hand)
     real = replace(params, data=replace(params.data, source="real"))
     results = experiments_section.read_results(real)
-    assert "guess" not in "\n".join(experiments_section.section(results)).lower()
     tables = experiments_section.tables(results)
     assert not [name for name, table in tables.items() if "guess" in table.to_csv().lower()]
-    drawn = experiments_section.figures_of(results)
-    assert [lines_of(ax) for ax in drawn["ablation-few-resource"].axes] == [{"zero-shot": 0.0}] * 2
     assert "guess-by-kind" not in set(experiments_section.comparison(real)[0]["experiment"])
-    plt.close("all")
-
-
-@pytest.mark.slow
-def test_a_grid_is_also_a_heat_map(tmp_path):
-    params = study(tmp_path, temperatures=[4], temperature_ntl=[2])
-    write_results(params, by_hand)
-    drawn = experiments_section.figures_of(experiments_section.read_results(params))
-    (ax, _) = drawn["ablation-temperature-grid"].axes
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["ntl 1", "ntl 2"]
-    assert ax.collections[0].get_array().shape == (2, 2)
-    assert ax.get_title() == "guess by kind: 37.5, zero-shot: 0.0"
-    plt.close("all")
 
 
 def test_missing_results_are_an_error_and_the_comparison_says_so(tmp_path):
@@ -494,20 +454,19 @@ def test_missing_results_are_an_error_and_the_comparison_says_so(tmp_path):
     table, missing = experiments_section.comparison(more)
     assert len(missing) == 2
     assert missing[0].startswith("objective, seed 3: ")
-    assert set(table["seeds"][1:]) == {2}
+    assert table["experiment"].tolist()[:2] == ["guess-by-kind", "zero-shot"]  # one reader each
+    assert set(table["seeds"][2:]) == {2}
     empty, missing = experiments_section.comparison(study(tmp_path / "nowhere"))
     assert (len(empty), len(missing)) == (0, 4)
 
 
 def test_the_notebook_s_table(results):
-    table = pd.DataFrame(
-        [("zero-shot", 1.0, 2.0), (experiments.reference(results.params, "ce").key, 3.04, 4.0)],
-        columns=["setting", "em", "f1"],
-    )
-    shown = experiments_section.named(results.params, "objective", 2, table)
-    assert shown.loc["zero-shot", "f1"] == 2.0
+    shown = experiments_section.named(results.params, "objective", 2)
+    assert shown.loc["zero-shot", "f1"] == 0.0
     assert shown.loc["guess-by-kind", ["em", "f1"]].tolist() == [37.5, 37.5]
-    assert shown.loc["methods", ["series", "em"]].tolist() == ["CE", 3.0]
+    assert shown.loc["methods", "series"].tolist() == ["CE", "SKD", "SKD, mAP@10"]
+    assert shown.loc["methods", "f1"].tolist()[:2] == [40.0, pytest.approx(83.3)]  # SKD with seed 2: 10 of 12
+    assert "few-resource" not in shown.index  # of another group
 
 
 def test_the_command_compares_what_has_run(tmp_path, monkeypatch, capsys):
@@ -553,10 +512,4 @@ def test_what_chose_the_learning_rates(tmp_path):
     ]
     # points of F1, three pairs in one language and two across, mean over both seeds
     assert table.loc[1, list(evaluation.TASKS)].tolist() == pytest.approx([91, 100 * (3 * 0.91 + 2 * 0.21) / 5, 21])
-    lines = "\n".join(experiments_section.choice_section(params, table))
-    assert "F1 on `factbook-dev`, of students with the seeds 7, 8, which the study's students have not" in lines
-    best = next(line for line in lines.splitlines() if line.endswith("| best |") and "| value |" not in line)
-    assert best.startswith("| learning-rate | CE | 0.1 |")
-    nothing = study(tmp_path)
-    assert len(experiments_section.choice_table(nothing)) == 0
-    assert experiments_section.choice_section(nothing, experiments_section.choice_table(nothing)) == []
+    assert len(experiments_section.choice_table(study(tmp_path))) == 0

@@ -47,11 +47,12 @@ MATRIX = pd.DataFrame([[10.04, 20, np.nan], [40, 50, 61.26], [70, 8, 9]], ["zh",
 
 def test_gxlt_heatmap_orders_languages_and_annotates():
     ax = figures.gxlt_heatmap(MATRIX)
-    assert ticks(ax.yaxis) == ticks(ax.xaxis) == ["en", "ar", "zh"]
+    assert ticks(ax.xaxis) == ["en", "ar", "zh"]
+    assert ticks(ax.yaxis) == ["English (en)", "Arabic (ar)", "Chinese (zh)"]
     shown = ax.collections[0].get_array()
     assert shown.filled(-1).ravel().tolist() == [40, 61.26, 50, 70, 9, 8, 10.04, -1, 20]
     assert texts(ax) == ["40.0", "61.3", "50.0", "70.0", "9.0", "8.0", "10.0", "20.0"]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("context language", "question language")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("language of the passage", "language of the question")
     assert colour_bar(ax).ax.get_ylabel() == "F1 (points)"
     assert ax.collections[0].get_clim() == (0, 70)
     # a cell without a value lets the grey background through
@@ -127,11 +128,12 @@ def test_pair_counts():
     pairs = [("a", "zh", "en"), ("b", "zh", "en"), ("a", "en", "en"), *[(str(i), "es", "es") for i in range(1200)]]
     for given in (pairs, pd.DataFrame(pairs, columns=["id", "question_lang", "context_lang"])):
         ax = figures.pair_counts(given)
-        assert ticks(ax.yaxis) == ticks(ax.xaxis) == ["en", "es", "zh"]
+        assert ticks(ax.xaxis) == ["en", "es", "zh"]
+        assert ticks(ax.yaxis) == ["English (en)", "Spanish (es)", "Chinese (zh)"]
         assert ax.collections[0].get_array().filled(0).tolist() == [[1, 0, 0], [0, 1200, 0], [2, 0, 0]]
         assert texts(ax) == ["1", "1,200", "2"]
         assert colour_bar(ax).ax.get_ylabel() == "sampled examples"
-        assert (ax.get_xlabel(), ax.get_ylabel()) == ("context language", "question language")
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("language of the passage", "language of the question")
 
 
 def test_pair_counts_of_nothing():
@@ -142,96 +144,100 @@ def test_pair_counts_of_nothing():
 # Methods
 
 
-def test_method_intervals():
-    table = pd.DataFrame({"label": ["SKD", "CE"], "difference": [2.0, 0.5], "low": [1.0, -0.5], "high": [3.5, 1.5]})
-    ax = figures.method_intervals(table)
-    zero, *marks = ax.lines
-    assert zero.get_xdata() == [0, 0]
-    assert [mark.get_xydata().tolist() for mark in marks] == [
-        [[1.0, 0], [3.5, 0]],
-        [[2.0, 0]],
-        [[-0.5, 1], [1.5, 1]],
-        [[0.5, 1]],
-    ]
-    assert ticks(ax.yaxis) == ["SKD", "CE"]
+TABLE = pd.DataFrame(
+    [
+        ("set one\n12 ids", "SKD", 2.0, 1.0, 3.5),
+        ("set two", "SKD", 0.5, -0.5, 1.5),
+        ("set two", "CE", 1.0, -900.0, 80.0),
+    ],
+    columns=["row", "label", "difference", "low", "high"],
+)
+
+
+def test_a_forest_has_a_row_per_comparison_and_the_methods_side_by_side():
+    ax = figures.forest(TABLE, title="Which?")
+    assert ticks(ax.yaxis) == ["set one\n12 ids", "set two"]
     assert ax.yaxis_inverted()  # the first row on top
-    assert ax.get_xlabel() == "difference in F1 (points)"
+    marks = {tuple(line.get_xdata()): line for line in ax.lines if len(line.get_xdata())}
+    assert set(marks) == {(0, 0), (1.0, 3.5), (2.0,), (-0.5, 1.5), (0.5,), (-900.0, 80.0), (1.0,)}
+    # alone in the middle of its row; two beside each other
+    assert [marks[x].get_ydata()[0] for x in ((2.0,), (0.5,), (1.0,))] == pytest.approx([0, 0.85, 1.15])
+    assert marks[1.0, 3.5].get_ydata()[0] == marks[(2.0,)].get_ydata()[0]
     # hollow where the interval holds 0
-    assert marks[1].get_markerfacecolor() == marks[1].get_color()
-    assert marks[3].get_markerfacecolor() == "white"
-
-
-def test_method_intervals_end_where_differences_do():
-    table = pd.DataFrame({"label": ["SKD", "CE"], "difference": [2.0, 0.5], "low": [-900.0, -0.5], "high": [80.0, 1.5]})
-    left, right = figures.method_intervals(table).get_xlim()
+    assert marks[(2.0,)].get_markerfacecolor() == marks[(2.0,)].get_color()
+    assert marks[(0.5,)].get_markerfacecolor() == "white"
+    assert (legend(ax), ax.get_title(loc="left")) == (["SKD", "CE"], "Which?")
+    # intervals of few seeds are cut where differences end
+    left, right = ax.get_xlim()
     assert left == -105
     assert 80 < right <= 105
+    assert figures.forest(TABLE[:1]).get_legend() is None
 
 
-def test_scores_by_method():
-    table = pd.DataFrame(
-        [
-            ("SKD", "gxlt_off_diagonal", 0, 50.0),
-            ("SKD", "gxlt_off_diagonal", 1, 53.0),
-            ("SKD", "xlt", 0, 60.0),
-            ("SKD", "xlt", 1, 61.0),
-            ("base", "xlt", 0, 40.0),
-        ],
-        columns=["label", "task", "seed", "f1"],
-    )
-    ax = figures.scores_by_method(table)
-    assert legend(ax) == ["same language (XLT)", "across languages (G-XLT off-diagonal)"]
-    assert ticks(ax.yaxis) == ["SKD", "base"]
-    seeds_xlt, mean_xlt, seeds_gxlt, mean_gxlt = ax.lines
-    assert seeds_xlt.get_xdata().tolist() == [60, 61, 40]
-    assert mean_xlt.get_xdata().tolist() == [60.5, 40]
-    assert seeds_gxlt.get_xdata().tolist() == [50, 53]
-    assert mean_gxlt.get_xdata().tolist() == [51.5]
-    assert seeds_xlt.get_ydata() == pytest.approx([-0.15, -0.15, 0.85])
-    assert mean_gxlt.get_ydata() == pytest.approx([0.15])
-    assert seeds_xlt.get_marker() != seeds_gxlt.get_marker()
-    assert ax.get_xlabel() == "F1 (points; large: mean over seeds, small: one seed)"
+def test_a_method_looks_alike_everywhere_and_no_two_do():
+    shown = figures.looks([*figures.METHODS, "another", "a third"])
+    assert {name: shown[name] for name in figures.METHODS} == figures.METHODS
+    assert figures.looks(["a third", "CE"])["CE"] == figures.METHODS["CE"]
+    assert len({marker for _, marker in shown.values()}) == len({colour for colour, _ in shown.values()}) == len(shown)
+    assert len(figures.looks(range(40))) == 40  # more than there are colours
 
 
-def test_scores_by_method_with_a_floor():
-    table = pd.DataFrame({"label": "SKD", "task": ["xlt", "gxlt_off_diagonal"], "seed": 1, "f1": [60.0, 40.0]})
-    ax = figures.scores_by_method(table, floor={"xlt": 41.0, "gxlt": 44.0, "gxlt_off_diagonal": 42.0})
-    lines = [line for line in ax.lines if line.get_linestyle() == ":"]
-    assert [line.get_xdata()[0] for line in lines] == [41.0, 42.0]
-    # in the colours of the tasks, and named once
-    assert [line.get_color() for line in lines] == [ax.lines[n].get_color() for n in (0, 2)]
-    names = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert names == [figures.TASK_NAMES["xlt"], figures.TASK_NAMES["gxlt_off_diagonal"], "guess by kind"]
-    assert not [line for line in figures.scores_by_method(table, floor={}).lines if line.get_linestyle() == ":"]
+def runs(*rows, column):
+    return pd.DataFrame(rows, columns=["label", column, "seed", "f1"])
 
 
-def test_scores_by_method_unknown_task():
-    table = pd.DataFrame({"label": ["SKD"], "task": ["XLT"], "seed": [0], "f1": [1.0]})
-    with pytest.raises(ValueError, match=r"^unknown task 'XLT': expected xlt, gxlt_off_diagonal, gxlt$"):
-        figures.scores_by_method(table)
+def means(ax):
+    """label -> [(x, y)] of the marks."""
+    handles, labels = ax.get_legend_handles_labels()
+    found = {to_rgba(handle.get_color()): label for handle, label in zip(handles, labels, strict=True)}
+    lines = [line for line in ax.lines if line.get_marker() not in ("None", "", None) and len(line.get_xdata())]
+    return {found[to_rgba(line.get_color())]: list(zip(*line.get_data(), strict=True)) for line in lines}
 
 
 def test_xlt_by_language():
-    table = pd.DataFrame(
-        [("SKD", "th", 30.0), ("SKD", "en", 70.0), ("base", "en", 65.0), ("base", "zh", 40.0), ("SKD", "zh", 45.0)],
-        columns=["label", "language", "f1"],
+    table = runs(
+        *[("SKD", code, seed, f1 + seed) for seed in (-1, 1) for code, f1 in (("th", 30.0), ("en", 70.0))],
+        *[("zero-shot", code, 0, f1) for code, f1 in (("en", 65.0), ("th", 40.0))],
+        column="language",
     )
     ax = figures.xlt_by_language(table)
-    assert ticks(ax.xaxis) == ["en", "zh", "th"]
-    marks = {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
-    assert legend(ax) == list(marks) == ["SKD", "base"]
-    assert marks["SKD"].get_ydata().tolist() == [30, 70, 45]
-    assert marks["SKD"].get_xdata().round().tolist() == [2, 0, 1]
-    assert marks["base"].get_ydata().tolist() == [65, 40]
-    assert (marks["base"].get_xdata() > [0, 1]).all()  # beside SKD, not on top of it
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("language of question and context", "F1 (points)")
+    assert ticks(ax.xaxis) == ["English\n(en)", "Thai\n(th)"]
+    found = means(ax)
+    assert legend(ax) == ["SKD", "zero-shot"]
+    assert [y for _, y in found["SKD"]] == [70, 30]  # the mean over seeds
+    assert [y for _, y in found["zero-shot"]] == [65, 40]
+    assert all(a[0] < b[0] for a, b in zip(found["SKD"], found["zero-shot"], strict=True))  # side by side
+    bars = [line.get_ydata() for line in ax.lines if line.get_marker() == "None" and line.get_color() != "0.9"]
+    assert next(bar for bar in map(tuple, bars) if bar[0] == bar[0]) == pytest.approx((70 - 2**0.5, 70 + 2**0.5))
+    assert ax.get_ylabel() == "F1 (points)"
 
 
-def test_xlt_by_language_refuses_seeds():
-    table = pd.DataFrame({"label": ["SKD"] * 2, "language": ["en"] * 2, "f1": [1.0, 2.0]})
-    message = r"^table has more than one row for 'SKD', 'en'; average over the seeds first$"
-    with pytest.raises(ValueError, match=message):
-        figures.xlt_by_language(table)
+def test_setting_curves_stand_at_their_numbers():
+    table = runs(
+        *[(label, value, seed, 10 * value + seed) for label in ("CE", "SKD") for value in (2, 5, 8) for seed in (1, 2)],
+        column="value",
+    )
+    ax = figures.setting_curves(table, axis="parallel ids", levels={"zero-shot": 12.0, "guess by kind": 3.0})
+    assert ticks(ax.xaxis) == ["2", "5", "8"]
+    assert legend(ax) == ["zero-shot", "guess by kind", "CE", "SKD"]
+    assert [line.get_ydata()[0] for line in ax.lines[:2]] == [12, 3]
+    found = means(ax)
+    assert found["CE"] == [(pytest.approx(x, abs=0.5), 10 * x + 1.5) for x in (2, 5, 8)]
+    assert ax.get_xscale() == "linear"
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("parallel ids", "F1 (points)")
+    wide = table.assign(value=table["value"].replace({8: 800}))
+    assert figures.setting_curves(wide, axis="parallel ids").get_xscale() == "log"
+
+
+def test_heat_maps_of_several_systems_share_one_scale():
+    both = {"zero-shot": MATRIX, "CE": MATRIX + 5, "SKD": MATRIX + 6}
+    panels = [ax for ax in figures.heatmap_panels(both, title="Which?").axes if ax.get_title(loc="left")]
+    assert [ax.get_title(loc="left") for ax in panels] == list(both)
+    assert {ax.collections[0].get_clim() for ax in panels} == {(0, 100)}
+    figure = figures.heatmap_panels({"CE": MATRIX - 30, "SKD": MATRIX * 0}, title="Which?", difference=True)
+    panels = [ax for ax in figure.axes if ax.get_title(loc="left")]
+    assert {ax.collections[0].get_clim() for ax in panels} == {(-40, 40)}
+    assert figure._suptitle.get_text() == "Which?"
 
 
 # Curves
@@ -300,15 +306,15 @@ def test_loss_curve():
 
 DRAW = {
     "gxlt_heatmap": (figures.gxlt_heatmap, MATRIX),
-    "method_intervals": (
-        figures.method_intervals,
-        pd.DataFrame({"label": ["a"], "difference": [1.0], "low": [0.0], "high": [2.0]}),
+    "forest": (figures.forest, TABLE),
+    "setting_curves": (
+        functools.partial(figures.setting_curves, axis="ids"),
+        pd.DataFrame({"label": "CE", "value": [1, 2], "seed": 1, "f1": 1.0}),
     ),
-    "scores_by_method": (
-        figures.scores_by_method,
-        pd.DataFrame({"label": ["a"], "task": ["xlt"], "seed": [0], "f1": [1.0]}),
+    "xlt_by_language": (
+        figures.xlt_by_language,
+        pd.DataFrame({"label": "a", "language": PARALLEL, "seed": 1, "f1": 1.0}),
     ),
-    "xlt_by_language": (figures.xlt_by_language, pd.DataFrame({"label": "a", "language": PARALLEL, "f1": 1.0})),
     "loss_curve": (figures.loss_curve, LOG),
     "translation_retrieval": (
         functools.partial(figures.translation_retrieval, chance=5.0),
@@ -332,8 +338,8 @@ def test_draws_into_given_axes_and_changes_no_setting(name):
 @pytest.mark.parametrize(
     ("name", "column"),
     [
-        ("method_intervals", "low"),
-        ("scores_by_method", "task"),
+        ("forest", "low"),
+        ("setting_curves", "value"),
         ("xlt_by_language", "language"),
         ("loss_curve", "loss"),
     ],
@@ -382,69 +388,21 @@ def test_save_takes_an_array_of_axes(tmp_path):
 # Experiments
 
 
-POINTS = pd.DataFrame(
-    [("A", 2, 50.0, 1.0), ("A", 18, 52.0, 2.0), ("B", 2, 40.0, np.nan), ("B", 8, 41.0, 0.5)],
-    columns=["series", "value", "f1", "f1_sd"],
-)
-
-
-def test_setting_curves_are_a_line_per_series_over_the_steps_of_the_grid():
-    ax = figures.setting_curves(POINTS, axis="temperature T")
-    assert ticks(ax.xaxis) == ["2", "8", "18"]  # evenly spaced, whatever the numbers
-    assert legend(ax) == ["A", "B"]
-    lines = [container.lines[0] for container in ax.containers]
-    assert [line.get_ydata().tolist() for line in lines] == [[50, 52], [40, 41]]
-    assert [[round(x) for x in line.get_xdata()] for line in lines] == [[0, 2], [0, 1]]
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("temperature T", "F1 (points)")
-    # a deviation that one seed does not have is drawn as none
-    (bars,) = ax.containers[1].lines[2]
-    assert [abs(a[1] - b[1]) for a, b in bars.get_segments()] == [0.0, 1.0]
-
-
-def test_setting_dots_are_rows_under_the_names_that_tell_them_apart():
-    names = POINTS.assign(value=["x", "y", "x", "z"])
-    ax = figures.setting_dots(names)
-    assert ticks(ax.yaxis) == ["A: x", "A: y", "B: x", "B: z"]
-    assert ax.yaxis_inverted()
-    positions = [(x, y) for c in ax.containers for x, y in zip(*c.lines[0].get_data(), strict=True)]
-    assert positions == [(50, 0), (52, 1), (40, 2), (41, 3)]
-    assert ticks(figures.setting_dots(names[:2]).yaxis) == ["x", "y"]
-    assert ticks(figures.setting_dots(names.assign(value="same")[1:3]).yaxis) == ["A", "B"]
-
-
-def test_grid_heatmap_leaves_what_was_not_run_grey():
-    ax = figures.grid_heatmap(POINTS, axis="temperature T")
-    assert (ticks(ax.xaxis), ticks(ax.yaxis)) == (["2", "8", "18"], ["A", "B"])
-    assert ax.collections[0].get_array().filled(-1).tolist() == [[50, -1, 52], [40, 41, -1]]
-    assert texts(ax) == ["50.0", "52.0", "40.0", "41.0"]
-
-
-def test_coefficient_curves_mark_the_generations():
-    log = pd.DataFrame(
-        {"step": range(1, 7), "generation": [1, 1, 2, 2, 3, 3], "coefficient": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]}
-    )
-    ax = figures.coefficient_curves({"with CE": log, "without CE": log.assign(coefficient=0.1)})
-    assert legend(ax) == ["with CE", "without CE"]
-    assert ax.lines[0].get_ydata().tolist() == log["coefficient"].tolist()
-    assert [line.get_xdata()[0] for line in ax.lines[2:]] == [3, 5]
-    assert texts(ax) == ["generation 2", "generation 3"]
-    with pytest.raises(ValueError, match=r"^the log of 'x' lacks the column\(s\) coefficient"):
-        figures.coefficient_curves({"x": log[["step", "generation"]]})
-    with pytest.raises(ValueError, match=r"^logs is empty"):
-        figures.coefficient_curves({})
-
-
-def test_top_k_is_a_line_per_question_language_and_nothing_is_cut_off():
-    rows = [(code, k, 10.0 * k + shift) for code, shift in (("zh", 0), ("en", 30)) for k in (1, 2, 3)]
-    table = pd.DataFrame(rows, columns=["language", "k", "em"])
-    _, axes = plt.subplots(1, 2, sharey=True)
-    for ax, part in zip(axes, (table.assign(em=1.0), table), strict=True):
-        figures.top_k_by_language(part, ax=ax)
-    assert legend(axes[1]) == ["en", "zh"]
-    assert [line.get_ydata().tolist() for line in axes[1].lines] == [[40, 50, 60], [10, 20, 30]]
-    assert axes[0].get_ylim()[1] > 60
+def test_top_k_is_a_panel_per_system_and_a_line_per_question_language():
+    rows = [
+        (system, code, k, 10.0 * k + shift)
+        for system in ("zero-shot", "CE")
+        for code, shift in (("zh", 0), ("en", 30))
+        for k in (1, 2, 3)
+    ]
+    table = pd.DataFrame(rows, columns=["system", "language", "k", "em"])
+    figure = figures.top_k_by_language(table, title="How often?")
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["zero-shot", "CE"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["English (en)", "Chinese (zh)"]
+    assert [line.get_ydata().tolist() for line in figure.axes[1].lines[:2]] == [[40, 50, 60], [10, 20, 30]]
+    assert figure.axes[0].get_ylim()[0] == 0
     with pytest.raises(DataError, match="unknown language 'EN'"):
-        figures.top_k_by_language(table.assign(language="EN"))
+        figures.top_k_by_language(table.assign(language="EN"), title="")
 
 
 def test_translation_retrieval_is_a_line_per_language_over_the_layers():
@@ -453,10 +411,10 @@ def test_translation_retrieval_is_a_line_per_language_over_the_layers():
     guess, *lines = ax.lines
     assert set(guess.get_ydata()) == {12.5}
     assert [(line.get_label(), list(line.get_xdata()), list(line.get_ydata())) for line in lines] == [
-        ("de", [0, 1, 2], [30.0, 70.0, 100.0]),  # in the order of languages
-        ("zh", [0, 1, 2], [10.0, 50.0, 90.0]),
+        ("German (de)", [0, 1, 2], [30.0, 70.0, 100.0]),  # in the order of languages
+        ("Chinese (zh)", [0, 1, 2], [10.0, 50.0, 90.0]),
     ]
-    assert legend(ax) == ["guess", "de", "zh"]
+    assert legend(ax) == ["guess", "German (de)", "Chinese (zh)"]
     assert ticks(ax.xaxis) == ["0", "1", "2"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("layer (0: word embeddings)", "translations found (%)")
     assert ax.get_ylim()[1] > 100

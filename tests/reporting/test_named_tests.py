@@ -91,17 +91,15 @@ def test_methods_that_are_not_trained_are_left_out(tmp_path):
     assert found.loc[0, "p_holm"] == found.loc[0, "p"]
     assert found["low_by_article"].isna().all()  # no titles, no clusters
     assert len(named_tests.table(replace(params, tests=None), scores)) == 0
-    assert named_tests.section(params, found.iloc[:0]) == []
+    assert len(named_tests.readable(replace(params, tests=None), found.iloc[:0])) == 0
 
 
 def test_what_they_say(tmp_path):
     write_articles(tmp_path, {i: "one" if i < "q3" else "other" for i in IDS})
     params = study(tmp_path)
-    text = "\n".join(named_tests.section(params, named_tests.table(params, made_up_scores())))
-    rows = [line for line in text.splitlines() if line.startswith("| S")]
-    assert [row.split(" | ")[0] for row in rows] == ["| SKD, mAP@10 - CE", "| SKD - CE", "| SKD - zero-shot"]
-    assert "On `factbook-test`, F1 across languages" in text
-    assert rows[1].endswith("| higher |")
+    shown = named_tests.readable(params, named_tests.table(params, made_up_scores()))
+    assert shown["test"].tolist() == ["SKD, mAP@10 - CE", "SKD - CE", "SKD - zero-shot"]
+    assert shown.loc[1, ["rows", "ids", "p (Holm)", "verdict"]].tolist() == [120, 60, "< 0.001", "higher"]
 
 
 @pytest.mark.parametrize(

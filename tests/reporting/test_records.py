@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from xqa_lib.reporting import records
@@ -31,6 +32,29 @@ def test_a_row_tells_how_a_run_was_made(tmp_path):
     assert list(table["precision"].fillna("")) == ["float32", "", ""]
     assert list(table.columns[4:]) == ["git_commit", "started", "processor", "cores", "threads", "torch"]
     assert table.iloc[0, 4:].tolist() == ["abc+", "2026-01-02T03:04:05+00:00", "x86_64", 2, 1, "2.13.0"]
+
+
+def test_what_the_parts_of_a_study_took():
+    runs = ["encoder", "reader", "skd-seed-1", "scores-skd-seed-1", "sweeps/data/seed-1", "sweeps/choice/seed-1"]
+    found = pd.DataFrame(
+        {"run": runs, "minutes": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0], "TFLOP": [None, 3.0, 6.0, 0.6, 0.0, 9.0]}
+    )
+    cost = records.cost(found)
+    assert cost.values.tolist() == [
+        ["students", 1, 4.0, 6.0, 25.0],
+        ["encoder and English reader", 2, 3.0, 3.0, pytest.approx(3000 / 180)],
+        ["reading of all sets", 1, 8.0, 0.6, 1.25],
+        ["experiments", 1, 16.0, 0.0, 0.0],
+        ["choice before the study", 1, 32.0, 9.0, 4.6875],
+        ["all", 6, 63.0, 18.6, pytest.approx(18600 / 3780)],
+    ]
+    assert records.cost(found[:2])["part"].tolist() == ["encoder and English reader", "all"]
+
+
+def test_machines_in_words():
+    found = pd.DataFrame({"processor": ["a", "a", "b"], "cores": [2, 2, 16], "matrix_gflops": [100.0, 110.0, None]})
+    assert records.machines(found) == ["processor a, cores 2: 105 GFLOP/s", "processor b, cores 16 (rate not noted)"]
+    assert records.machines(found[["processor"]]) == ["processor a (rate not noted)", "processor b (rate not noted)"]
 
 
 @pytest.mark.parametrize("study", ["embedded", "xquad"])

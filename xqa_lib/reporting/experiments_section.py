@@ -10,13 +10,12 @@ import pandas as pd
 from .. import significance
 from ..data import prepared
 from ..errors import DataError
-from ..languages import in_order
 from ..reading import evaluation, kinds
 from ..reading.kinds import GUESS
 from ..study import experiments, layout, run_results
 from ..study.layout import ZERO_SHOT
 from . import figures
-from .tables import GUESS_NAME
+from .tables import GUESS_NAME, over_runs
 from .words import LEVEL, count, verdict, with_sd
 
 TASKS = ("xlt", "gxlt")
@@ -193,7 +192,7 @@ def score_runs(params, scores, *, ids=None):
 
 def over_seeds(runs):
     """`score_runs` as mean and standard deviation over seeds: em, em_sd, f1, f1_sd, seeds in place of seed, em, f1."""
-    return _over_runs(runs.groupby([*POINT, "task"], sort=False))
+    return over_runs(runs, [*POINT, "task"])
 
 
 def comparison_table(params, scores, *, seed=0, resamples=10_000):
@@ -324,64 +323,24 @@ def _differences(setting, other):
     return ", ".join(named)
 
 
-def _selected(results):
-    """Scores of the chosen settings, and of nothing else, on the sets that did not choose; with a column system."""
-    chosen = results.selection[["setting", "method"]].rename(columns={"method": "system"})
-    beside = pd.DataFrame([(GUESS, GUESS_NAME), (ZERO_SHOT, ZERO_SHOT)], columns=["setting", "system"])
-    # a row for each system: two of them may have chosen the same setting
-    return results.other_scores.merge(pd.concat([beside, chosen]), on="setting")
-
-
 def selected_scores(results):
-    """What the chosen settings score on the sets that did not choose them; beside them the guess by kind and zero-shot.
+    """What the chosen settings score on the sets that did not choose them; before them the guess by kind and zero-shot.
 
     Returns:
         DataFrame set, task (of `evaluation.TASKS`), system (a method's label), setting, em, em_sd, f1, f1_sd (points,
         over seeds), seeds, pairs, questions.
     """
+    chosen = [(GUESS_NAME, GUESS), (ZERO_SHOT, ZERO_SHOT), *results.selection[["method", "setting"]].to_numpy()]
     runs = [
-        evaluation.summary(part).assign(system=system, setting=key)
-        for (system, key, _), part in _selected(results).groupby(["system", "setting", "seed"], sort=False)
+        evaluation.summary(run).assign(system=system, setting=key)
+        for system, key in chosen
+        for _, run in results.other_scores[results.other_scores["setting"] == key].groupby("seed")
     ]
     if not runs:
-        return pd.DataFrame(columns=["set", "task", "system", "setting", *_MEASURED])
-    grouped = pd.concat(runs, ignore_index=True).groupby(["set", "task", "system", "setting"], sort=False)
-    return _in_order(results, _over_runs(grouped, pairs=("pairs", "first"), questions=("questions", "first")))
-
-
-def selected_languages(results):
-    """The same per language, question and passage in the same one: DataFrame set, language, system, em ... seeds."""
-    same = evaluation.of_task(_selected(results), "xlt")
-    if not len(same):
-        return pd.DataFrame(columns=["set", "language", "system", *_MEASURED])
-    runs = same.groupby(["set", "context_lang", "system", "seed"], sort=False)[["em", "f1"]].mean() * 100
-    table = _over_runs(runs.reset_index().groupby(["set", "context_lang", "system"], sort=False))
-    return _in_order(results, table.rename(columns={"context_lang": "language"}))
-
-
-_MEASURED = ["em", "em_sd", "f1", "f1_sd", "seeds"]
-
-
-def _over_runs(grouped, **more):
-    """Mean and standard deviation of grouped runs, with the columns `_MEASURED`."""
-    return grouped.agg(
-        **{"em": ("em", "mean"), "em_sd": ("em", "std"), "f1": ("f1", "mean"), "f1_sd": ("f1", "std")},
-        **{"seeds": ("f1", "size"), **more},
-    ).reset_index()
-
-
-def _in_order(results, table):
-    """Rows by set, then task or language, then system, each in the order of the study."""
-    params = results.params
-    orders = {
-        "set": params.data.evaluation_sets,
-        "task": list(evaluation.TASKS),
-        "language": in_order(table.get("language", [])),
-        "system": [GUESS_NAME, ZERO_SHOT, *(method.label for method in params.methods.values())],
-    }
-    return table.sort_values(
-        [name for name in orders if name in table], key=lambda column: column.map(orders[column.name].index)
-    ).reset_index(drop=True)
+        return pd.DataFrame(columns=["set", "task", "system"])
+    table = over_runs(pd.concat(runs, ignore_index=True), ["set", "task", "system", "setting"], "pairs", "questions")
+    order = results.params.data.evaluation_sets.index
+    return table.sort_values("set", key=lambda column: column.map(order), kind="stable", ignore_index=True)
 
 
 def top_k_table(results):
@@ -419,7 +378,7 @@ def findings(results):
     rows = []
     for experiment in experiments.all_experiments(results.params).values():
         tests = _tests_of(results, experiment.name)
-        holds = f"{(tests['p_holm'] < LEVEL).sum()} of {len(tests)}"
+        holds = f"{(tests['p_holm'] < LEVEL).sum() if len(tests) else 0} of {len(tests)}"
         rows.append((experiment.name, experiment.question, holds, verdict(tests)))
     return pd.DataFrame(rows, columns=["experiment", "question", "holds", "finding"])
 
@@ -466,27 +425,8 @@ def tables(results):
         "ablation-runs": results.facts,
         "selection": results.selection,
         "selected-scores": selected_scores(results),
-        "selected-by-language": selected_languages(results),
         "top-k": top_k_table(results),
     }
-
-
-NOTES = {
-    "dropout": "Without dropout and masked tokens a fresh teacher and its student are the same function: the KL "
-    "divergence starts at 0 up to rounding, and Adam, which divides by the size of the gradient, turns rounding into "
-    "steps.",
-    "view": "The divergence runs over [CLS] and the passage, the positions that both have; same-language pairs have "
-    "one view only.",
-    "no-ce": "Without cross-entropy one weight for the whole batch only scales the gradient, and clipping its norm at "
-    "1 takes the scale back: wherever the norm is above 1, the coefficient then changes nothing.",
-    "ntl": "At equal epochs a larger ntl also trains longer.",
-    "ntl-steps": "As many optimiser steps as the study's ntl has.",
-    "left-out": "Both are scored on the pairs that have the language in the question or the passage.",
-    "label-noise": "Wrong answers are drawn per id and passage language; each rate contains the lower ones. One "
-    "weight for a whole batch cannot spare the wrong answers in it; a weight per example could.",
-    "generations": "Fixed teacher: the English reader for as many epochs. Born again: every generation starts from the "
-    "English reader with a learning-rate schedule of its own.",
-}
 
 
 # ------------------------------------------------------------------------------------------------ figures

@@ -163,7 +163,7 @@ def heatmap_panels(matrices, *, title, metric="F1", difference=False):
         title: of the whole figure: the question that it answers, and of which data.
         difference: as in `gxlt_heatmap`.
     """
-    rows, side = math.ceil(len(matrices) / 2), 0.54 * max(max(m.shape) for m in matrices.values())
+    rows, side = math.ceil(len(matrices) / 2), 0.54 * max(4, *(max(m.shape) for m in matrices.values()))
     width, gap = 1.25 * side, 1.9  # of a panel with its colour bar; for names of languages
     figure, axes = plt.subplots(rows, 2, figsize=(2 * width + gap, rows * (side + 0.9)), squeeze=False)
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=gap / width, hspace=0.9 / side)
@@ -233,7 +233,7 @@ def forest(table, *, ax=None, metric="F1", title=None):
     return ax
 
 
-def _points(table, looks_of, **options):
+def _points(table, looks_of, *, dodge, **options):
     """Means of methods with the standard deviation over seeds, side by side: what the two figures below share."""
     if len(looks_of) == 1:
         options["dodge"] = False  # seaborn divides by the number of others
@@ -246,6 +246,7 @@ def _points(table, looks_of, **options):
         errorbar="sd" if len(set(table["seed"])) > 1 else None,
         err_kws={"linewidth": 1},
         markersize=5.5,
+        dodge=dodge if len(looks_of) > 1 else False,  # alone, there is nothing to divide by
         **{"linewidth": 1.4} | options,
     )
 

@@ -40,24 +40,37 @@ def table(params):
     return pd.DataFrame(rows).round({"minutes": 3, "TFLOP": 4})
 
 
-PARTS = {  # of a study, by the names of their run records
-    "encoder and English reader": "(en|rea)(co)?der",
+PARTS = {  # of a study -> names of their run records; of several that fit the last
+    "students": ".*",
+    "encoder and English reader": "encoder|reader",
     "reading of all sets": "scores-.*",
+    "experiments": "sweeps/.*",
     "choice before the study": "sweeps/choice/.*",
-    "experiments": "sweeps/(?!choice/).*",
 }
+
+
+def machines(found):
+    """Each machine of `table` in words, with the rate of its matrix products where that was noted."""
+    facts = [name for name in ("processor", "accelerator", "cores", "threads", "memory_gib") if name in found]
+    rates = found["matrix_gflops"] if "matrix_gflops" in found else pd.Series(index=found.index, dtype=float)
+    texts = []
+    for values, rate in rates.groupby([found[name].fillna("") for name in facts], sort=False):
+        named = ", ".join(f"{name} {value}" for name, value in zip(facts, values, strict=True) if value != "")
+        texts.append(f"{named}: {rate.median():,.0f} GFLOP/s" if rate.notna().any() else f"{named} (rate not noted)")
+    return texts
 
 
 def cost(found):
     """What the parts of a study took: DataFrame part, runs, minutes, TFLOP, and GFLOP/s, the rate that they make.
 
     Args:
-        found: as `table`. What has no other name is a student.
+        found: as `table`.
     """
-    parts = pd.Series("students", index=found.index)
-    for part, names in PARTS.items():
-        parts[found["run"].str.fullmatch(names)] = part
-    parts = parts.astype(pd.CategoricalDtype(["encoder and English reader", "students", *list(PARTS)[1:]]))
-    sums = found.assign(runs=1).groupby(parts, observed=True)[["runs", "minutes", "TFLOP"]].sum()
-    sums.loc["all"] = sums.sum() if len(sums.index.add_categories("all")) else 0
-    return sums
+    part = pd.Series("", index=found.index)
+    for name, runs in PARTS.items():
+        part[found["run"].str.fullmatch(runs)] = name
+    table = found.assign(runs=1).groupby(part)[["runs", "minutes", "TFLOP"]].sum()
+    table = table.loc[[name for name in PARTS if name in table.index]]
+    table.loc["all"] = table.sum()
+    table = table.rename_axis("part").reset_index().astype({"runs": int})
+    return table.assign(**{"GFLOP/s": 1000 * table["TFLOP"] / (60 * table["minutes"])})

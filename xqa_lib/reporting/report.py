@@ -21,7 +21,7 @@ from ..study import experiments, layout
 from ..study.layout import CEILING, RANDOM_SPAN, ZERO_SHOT
 from ..study.params import load_params
 from . import experiments_section, figures, named_tests, published, records, scorecard, trainings, words
-from .tables import GUESS_NAME, TASK_NAMES
+from .tables import GUESS_NAME, TASK_NAMES, over_runs
 
 LABELS = {ZERO_SHOT: "zero-shot", RANDOM_SPAN: "random span", GUESS: GUESS_NAME, CEILING: "perfect logits (ceiling)"}
 NOT_TRAINED = (RANDOM_SPAN, GUESS, CEILING)
@@ -40,12 +40,12 @@ class Report:
         params: `params.Params`.
         scores: a row per question, language pair and run: columns system, seed and `evaluation.COLUMNS`.
         logs: (method, seed) -> training log.
-        tables: name of the file -> DataFrame: scores (`score_table`), by-pair (`pair_table`), by-language (of the pairs of
-            one language, mean over seeds), against-zero-shot and against-ce
+        tables: name of the file -> DataFrame: scores (`score_table`), by-pair (`pair_table`), by-language (mean
+            over seeds of the pairs of one language), against-zero-shot and against-ce
             (`significance.compare_systems`, without rows where there is nothing to compare), the same
             by-question-language, runs (`run_table`), records (`records.table`), leakage, published, kinds
             (`kinds.shares`, where the kinds of answers are known), named-tests, choice, and those of
-            `experiments_section.tables`.
+            `experiments_section.tables` and `curves`.
         ablations: `experiments_section.Results`.
     """
 
@@ -119,7 +119,22 @@ def build(params):
         for method in params.trained
         for seed in params.seeds
     }
-    return Report(params, scores, logs, tables, ablations)
+    return Report(params, scores, logs, tables | curves(params, logs, ablations), ablations)
+
+
+def curves(params, logs, ablations):
+    """The tables that `dvc plots` draws, a column for each method by its name in the parameters, means over seeds.
+
+    curve-loss has a row per step, curve-few-resource (F1 over all pairs of the development set) one per number of ids.
+    """
+    steps = pd.concat([log.assign(method=method) for (method, _), log in logs.items()])
+    few = ablations.table.query("experiment == 'few-resource' and task == 'gxlt'")
+    few = few.pivot_table(index="value", columns="series", values="f1").rename_axis("ids")
+    few = few.rename(columns={params.method(method).label: method for method in params.sweeps.methods})
+    return {
+        "curve-loss": steps.pivot_table(index="step", columns="method", values="loss")[params.trained].reset_index(),
+        "curve-few-resource": few.reindex(columns=params.sweeps.methods).reset_index(),
+    }
 
 
 def score_table(scores):
@@ -131,11 +146,7 @@ def score_table(scores):
         evaluation.summary(part).assign(system=system, seed=seed)
         for (system, seed), part in scores.groupby(["system", "seed"], sort=False)
     ]
-    table = pd.concat(runs, ignore_index=True).groupby(["set", "task", "system"], sort=False)
-    table = table.agg(
-        **{"em": ("em", "mean"), "em_sd": ("em", "std"), "f1": ("f1", "mean"), "f1_sd": ("f1", "std")},
-        **{"seeds": ("seed", "size"), "pairs": ("pairs", "first"), "questions": ("questions", "first")},
-    ).reset_index()
+    table = over_runs(pd.concat(runs, ignore_index=True), ["set", "task", "system"], "pairs", "questions")
     ids = [evaluation.of_task(scores, task).groupby("set")["id"].nunique() for task in evaluation.TASKS]
     ids = dict(zip(evaluation.TASKS, ids, strict=True))
     return table.assign(ids=[ids[row.task][row.set] for row in table.itertuples()])
@@ -265,7 +276,7 @@ def _curves(report):
         method: [
             name
             for name in trainings.loss_terms(report.logs[method, first])
-            if len(set(report.logs[method, first][name])) > 1  # a constant is no curve
+            if name != "coefficient" or len(set(report.logs[method, first][name])) > 1  # a constant is no curve
         ]
         for method in methods
     }
@@ -316,11 +327,12 @@ def page(report, drawn, name="README.md"):
         sets=_sets(params),
         reference=experiments.reference(params),
         experiments=experiments.all_experiments(params),
-        notes=experiments_section.NOTES,
         experiment_findings=experiments_section.findings(results),
         experiment_scores=experiments_section.readable_scores,
         selected=experiments_section.readable_selection(results) if experiments_section.is_choice(results) else None,
         findings=findings(report),
+        cost=records.cost(tables["records"]),
+        machines=records.machines(tables["records"]),
         named=named_tests.readable(params, tables["named-tests"]),
         protocol=os.path.relpath(ROOT / "docs" / "protocol.md", params.reports_folder),
         notebooks=(params.reports_folder / "notebooks").is_dir(),

@@ -23,3 +23,13 @@ def markdown(table):
     rule = "|" + "---|" * len(table.columns)
     body = ["| " + " | ".join(map(cell, row)) + " |" for row in table.itertuples(index=False)]
     return "\n".join([head, rule, *body])
+
+
+def over_runs(table, keys, *first):
+    """Means over the rows of equal keys: em, em_sd, f1, f1_sd (n - 1; missing where there is one), seeds: how many.
+
+    Of the columns `first`, which are equal in all of them, the first.
+    """
+    measured = {"em": ("em", "mean"), "em_sd": ("em", "std"), "f1": ("f1", "mean"), "f1_sd": ("f1", "std")}
+    more = {name: (name, "first") for name in first}
+    return table.groupby(keys, sort=False).agg(**measured, seeds=("f1", "size"), **more).reset_index()

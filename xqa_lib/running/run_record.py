@@ -51,7 +51,7 @@ def _name(file):
 
 
 def _machine():
-    """Processor (its model where Linux tells it), accelerator, cores, threads of PyTorch, memory in GiB."""
+    """Processor (its model where Linux tells it), accelerator, cores, threads of PyTorch, memory in GiB, GFLOP/s."""
     import torch
 
     try:
@@ -65,7 +65,21 @@ def _machine():
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory_gib": memory,
+        "matrix_gflops": _matrix_rate(),
     }
+
+
+def _matrix_rate(size=1024):
+    """GFLOP/s of a product of float32 matrices, the best of five, with the run's threads or on its accelerator."""
+    import torch
+
+    matrix = torch.ones(size, size, device="cuda" if torch.cuda.is_available() else "cpu")
+    seconds = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        (matrix @ matrix)[0, 0].item()  # waits for the accelerator
+        seconds.append(time.perf_counter() - begun)
+    return round(2 * size**3 / min(seconds) / 1e9, 1)
 
 
 def _git_commit():
