@@ -40,8 +40,8 @@ class Report:
         params: `params.Params`.
         scores: a row per question, language pair and run: columns system, seed and `evaluation.COLUMNS`.
         logs: (method, seed) -> training log.
-        tables: name of the file -> DataFrame: scores (`score_table`), by-pair (`pair_table`), by-language (of the pairs of
-            one language, mean over seeds), against-zero-shot and against-ce
+        tables: name of the file -> DataFrame: scores (`score_table`), by-pair (`pair_table`), by-language (of the pairs
+            of one language, mean over seeds), against-zero-shot and against-ce
             (`significance.compare_systems`, without rows where there is nothing to compare), the same
             by-question-language, runs (`run_table`), records (`records.table`), leakage, published, kinds
             (`kinds.shares`, where the kinds of answers are known), named-tests, choice, and those of
