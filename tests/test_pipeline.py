@@ -328,8 +328,7 @@ def test_pages_are_for_reading_only(stage):
     # what git holds, DVC does not
     for path, settings in outputs(stage).items():
         in_git = path.startswith(("${paths.reports}", "${paths.results}"))
-        curves = {"x": "step", "y": "loss"} if "/logs/" in path else {}  # `dvc plots show` draws them
-        assert settings == ({"cache": False, **curves} if in_git else {})
+        assert settings == ({"cache": False} if in_git else {})
     assert not [path for path in PIPELINE[stage]["deps"] if path.startswith("${paths.reports}")]
 
 
@@ -347,13 +346,20 @@ def test_records_tell_times_and_only_the_report_depends_on_them():
 def test_the_report_s_outputs():
     assert set(outputs("report")) == {
         "${paths.reports}/README.md",
+        "${paths.reports}/appendix.md",
         "${paths.reports}/tables",
         "${paths.reports}/figures",
         "${paths.reports}/metrics.json",
         "${paths.reports}/notebooks/07_report.ipynb",
     }
     assert set(outputs("report", ["metrics"])) == {"${paths.reports}/metrics.json"}
-    assert set(outputs("report", ["plots"])) == {"${paths.reports}/figures"}
+    # `dvc plots show` draws curves over the CSV that stages write
+    document = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    curves = [path for entry in document["plots"] for path in entry]
+    assert "${paths.results}/logs/reader.csv" in outputs("reader")
+    assert curves == ["${paths.results}/logs/reader.csv"] + [
+        f"${{paths.reports}}/tables/curve-{name}.csv" for name in ("loss", "few-resource")
+    ]
 
 
 # ---------------------------------------------------------------------------------------- as DVC reads it

@@ -460,15 +460,6 @@ def test_missing_results_are_an_error_and_the_comparison_says_so(tmp_path):
     assert (len(empty), len(missing)) == (0, 4)
 
 
-def test_the_notebook_s_table(results):
-    shown = experiments_section.named(results.params, "objective", 2)
-    assert shown.loc["zero-shot", "f1"] == 0.0
-    assert shown.loc["guess-by-kind", ["em", "f1"]].tolist() == [37.5, 37.5]
-    assert shown.loc["methods", "series"].tolist() == ["CE", "SKD", "SKD, mAP@10"]
-    assert shown.loc["methods", "f1"].tolist()[:2] == [40.0, pytest.approx(83.3)]  # SKD with seed 2: 10 of 12
-    assert "few-resource" not in shown.index  # of another group
-
-
 def test_the_command_compares_what_has_run(tmp_path, monkeypatch, capsys):
     from xqa_lib import __main__ as command_line
     from xqa_lib.study import params as parameters

@@ -114,18 +114,6 @@ def read_start_distribution(params, group, seed):
     return pd.read_csv(path, keep_default_na=False)
 
 
-def named(params, group, seed):
-    """The scores of a group and seed under the names of their experiments: a row per point, EM and F1 of all pairs.
-
-    Before them the guess by kind on the same questions, where kinds are known, and the zero-shot reader if it was read.
-    """
-    scores, _, _ = run_results.read_group(params, group, seed)
-    table = score_runs(params, _with_guess(params, scores.assign(seed=seed)))
-    ours = [e.name for e in experiments.all_experiments(params).values() if e.group == group]
-    table = table[(table["task"] == "gxlt") & table["experiment"].isin([GUESS, ZERO_SHOT, *ours])]
-    return table[["experiment", "series", "value", "em", "f1"]].round(1).set_index("experiment")
-
-
 def choice_table(params):
     """What chose settings before the study (`experiments.study_of`): F1 in points, mean over `sweeps.choice_seeds`.
 

@@ -235,8 +235,6 @@ def forest(table, *, ax=None, metric="F1", title=None):
 
 def _points(table, looks_of, *, dodge, **options):
     """Means of methods with the standard deviation over seeds, side by side: what the two figures below share."""
-    if len(looks_of) == 1:
-        options["dodge"] = False  # seaborn divides by the number of others
     sns.pointplot(
         table,
         hue="label",

@@ -21,7 +21,7 @@ from ..study import experiments, layout
 from ..study.layout import CEILING, RANDOM_SPAN, ZERO_SHOT
 from ..study.params import load_params
 from . import experiments_section, figures, named_tests, published, records, scorecard, trainings, words
-from .tables import GUESS_NAME, TASK_NAMES, over_runs
+from .tables import GUESS_NAME, over_runs
 
 LABELS = {ZERO_SHOT: "zero-shot", RANDOM_SPAN: "random span", GUESS: GUESS_NAME, CEILING: "perfect logits (ceiling)"}
 NOT_TRAINED = (RANDOM_SPAN, GUESS, CEILING)
@@ -43,7 +43,7 @@ class Report:
         tables: name of the file -> DataFrame: scores (`score_table`), by-pair (`pair_table`), by-language (mean
             over seeds of the pairs of one language), against-zero-shot and against-ce
             (`significance.compare_systems`, without rows where there is nothing to compare), the same
-            by-question-language, runs (`run_table`), records (`records.table`), leakage, published, kinds
+            by-question-language, runs (`run_table`), records and cost (`records`), leakage, published, kinds
             (`kinds.shares`, where the kinds of answers are known), named-tests, choice, and those of
             `experiments_section.tables` and `curves`.
         ablations: `experiments_section.Results`.
@@ -86,7 +86,7 @@ def build(params):
     trained = scores[~scores["system"].isin(NOT_TRAINED) & scores["set"].isin(params.data.evaluation_sets)]
     students = trained[trained["system"] != ZERO_SHOT]
     ablations = experiments_section.read_results(params)
-    known_kinds = prepared.read_kinds(params)
+    known_kinds, made = prepared.read_kinds(params), records.table(params)
     by_pair = pair_table(scores)
     tables = {"scores": score_table(scores), "by-pair": by_pair}
     tables["by-language"] = (
@@ -107,7 +107,8 @@ def build(params):
     ours = tables["by-language"].query("system not in @NOT_TRAINED")
     tables |= {
         "runs": run_table(params),
-        "records": records.table(params),
+        "records": made,
+        "cost": records.cost(made),
         "leakage": prepared.read_leakage(params),
         "published": published.beside(ours, whole=prepared.whole_sets(params)),
         "named-tests": named_tests.table(params, trained),
@@ -331,7 +332,6 @@ def page(report, drawn, name="README.md"):
         experiment_scores=experiments_section.readable_scores,
         selected=experiments_section.readable_selection(results) if experiments_section.is_choice(results) else None,
         findings=findings(report),
-        cost=records.cost(tables["records"]),
         machines=records.machines(tables["records"]),
         named=named_tests.readable(params, tables["named-tests"]),
         protocol=os.path.relpath(ROOT / "docs" / "protocol.md", params.reports_folder),
@@ -467,12 +467,3 @@ def summary_with_guess(params, scores):
         return table
     guess = evaluation.summary(guess)[["set", "task", "em", "f1"]]
     return table.merge(guess, on=["set", "task"], how="left", suffixes=("", "_guess"))
-
-
-def shown(report, name, *, columns=None):
-    """A table of the report as a notebook shows it: numbers with one decimal, p with four; tasks by their names."""
-    table = report.tables[name]
-    if "task" in table:
-        table = table.assign(task=table["task"].map(TASK_NAMES))
-    digits = {column: 4 if str(column).startswith("p") else 1 for column in table.select_dtypes("number")}
-    return (table if columns is None else table[columns]).round(digits)
