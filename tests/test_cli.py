@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import own_folder
 from xqa_lib.__main__ import main
 from xqa_lib.data.squad_format import NO_GOLD_HINT
 from xqa_lib.errors import DataError
@@ -326,6 +327,46 @@ def test_params_prints_or_writes(run, module, tmp_path):
     os.utime(path, (1, 1))  # an unchanged file is left alone
     assert run("params", "--profile", "embedded", "--output", path) == (0, "", "")
     assert path.stat().st_mtime == 1
+
+
+def test_params_of_a_user_s_own_folder(run, tmp_path):
+    folder, path = own_folder.write(tmp_path / "mine"), tmp_path / "params.yaml"
+    status, out, err = run("params", "--profile", "own", "--size", "smoke", "--data", folder, "--output", path)
+    assert (status, out) == (0, "")
+    assert err.splitlines()[0].startswith("Languages: en, x-sahra. Split by passage (seed 13): 12 questions about 4")
+    before = path.read_bytes()
+    (folder / "parallel" / "en.csv").rename(folder / "parallel" / "EN.csv")
+    (folder / "parallel" / "notes.txt").touch()
+    status, out, err = run("params", "--profile", "own", "--data", folder, "--output", path)
+    *problems, last = err.splitlines()
+    assert (status, out, last) == (1, "", f"error: {folder}: 2 problem(s), see above; nothing was changed")
+    assert [line.partition("found ")[2] for line in problems] == [
+        "notes.txt: save it as one of these, or take it away",
+        "EN.csv: rename it to en",
+    ]
+    assert path.read_bytes() == before
+    assert run("params", "--profile", "own")[2].endswith(
+        "docs/your-language.md): make reproduce PROFILE=own DATA=FOLDER\n"
+    )
+    assert "read by the profile own alone, found xquad" in run("params", "--profile", "xquad", "--data", folder)[2]
+
+
+def test_check_notes_answers_that_occur_twice(run, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,context,question,answer\n1,10 men and 10 women,How many?,10\n", encoding="utf-8")
+    status, out, _ = run("check", path)
+    note, good = out.splitlines()
+    assert (status, good) == (0, f"{path}: good: 1 questions, 1 different contexts, 1 answers")
+    assert note.startswith(f'note: {path}: line 2 (id "1"): the answer "10" occurs at 0, 11: the first is taken')
+
+
+def test_export_names_the_folder(run, module, tmp_path):
+    calls = []
+    module("study.params", load_params=lambda source: source)
+    module("reporting.take_away", write=lambda study, onnx: calls.append((study, onnx)) or tmp_path)
+    assert run("export")[1].startswith(f"{tmp_path}: the model to take away")
+    assert run("export", "--study", "own/full", "--onnx")[0] == 0
+    assert calls == [("params.yaml", False), ("own/full", True)]
 
 
 def test_notebook_passes_parameters_as_text(run, module):

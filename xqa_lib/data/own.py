@@ -48,7 +48,8 @@ def examine(folder):
     for path in sorted(path for path in place.iterdir() if not path.name.startswith(".")):
         name = path.name if path.is_dir() else path.stem
         if not path.is_dir() and path.suffix.lower() not in FORMS:
-            problems.append(f"{path}: expected {', '.join(FORMS)} or a saved dataset; save it in one of these forms")
+            forms = f"{', '.join(FORMS)} or a saved dataset"
+            problems.append(f"{place}: expected {forms}, found {path.name}: save it as one of these, or take it away")
             continue
         paths.setdefault(usual_spelling(name), []).append((name, path))
     for code, found in paths.items():
