@@ -89,6 +89,8 @@ def follow(app, doctree):
             link.attributes |= {"refdomain": "doc", "reftarget": docname, "reftargetid": None}
         elif link["reftype"] == "myst" and (ROOT / path).is_dir():
             link.replace_self(link.children)
+    for html in doctree.findall(nodes.raw):  # what cells have shown
+        html.children = [nodes.Text(re.sub(r'(href="[^":]*)\.ipynb"', r'\1.html"', html.astext()))]
 
 
 def as_written(app, what, name, obj, options, lines):
