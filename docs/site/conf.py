@@ -94,8 +94,11 @@ def follow(app, doctree):
 
 
 def as_written(app, what, name, obj, options, lines):
-    """Keep the bars of |S|, the size of a set, from being a substitution, and the s of `Span`s from hiding its end."""
-    lines[:] = [re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line.replace("|", r"\|")) for line in lines]
+    """Keep |S|, the size of a set, from being a substitution, `Span`s from ending nowhere, and a module's layouts."""
+    text = re.sub(r"(`[^`\n]+`)(?=\w)", r"\1\\ ", "\n".join(lines).replace("|", r"\|"))
+    if what == "module":
+        text = re.sub(r"^(\S.*)\n\n(?=    \S)", r"\1\n\n::\n\n", text, flags=re.MULTILINE)
+    lines[:] = text.split("\n")
 
 
 def visit_math(translator, node):
