@@ -89,11 +89,16 @@ def follow(app, doctree):
             link.attributes |= {"refdomain": "doc", "reftarget": docname, "reftargetid": None}
         elif link["reftype"] == "myst" and (ROOT / path).is_dir():
             link.replace_self(link.children)
+    for html in doctree.findall(nodes.raw):  # what cells have shown
+        html.children = [nodes.Text(re.sub(r'(href="[^":]*)\.ipynb"', r'\1.html"', html.astext()))]
 
 
 def as_written(app, what, name, obj, options, lines):
-    """Keep the bars of |S|, the size of a set, from being a substitution, and the s of `Span`s from hiding its end."""
-    lines[:] = [re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line.replace("|", r"\|")) for line in lines]
+    """Keep |S|, the size of a set, from being a substitution, `Span`s from ending nowhere, and a module's layouts."""
+    text = re.sub(r"(`[^`\n]+`)(?=\w)", r"\1\\ ", "\n".join(lines).replace("|", r"\|"))
+    if what == "module":
+        text = re.sub(r"^(\S.*)\n\n(?=    \S)", r"\1\n\n::\n\n", text, flags=re.MULTILINE)
+    lines[:] = text.split("\n")
 
 
 def visit_math(translator, node):
