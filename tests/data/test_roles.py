@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from tests.builders import changed
 from xqa_lib.data import corpora, factbook, prepared, roles
 from xqa_lib.data.leakage import normalised_context
 from xqa_lib.data.squad_format import Example, GoldAnswer
@@ -15,11 +16,6 @@ from xqa_lib.errors import DataError
 from xqa_lib.languages import LANGUAGES, PARALLEL, ZERO_SHOT_TYDIQA, ZERO_SHOT_XQUAD
 from xqa_lib.study import samples
 from xqa_lib.study.params import load_params
-
-
-def changed(params, **sections):
-    """Parameters with some fields of some sections replaced: changed(p, data={"seed": 2})."""
-    return replace(params, **{name: replace(getattr(params, name), **values) for name, values in sections.items()})
 
 
 def study(folder, source="embedded/smoke", **data):
@@ -136,20 +132,6 @@ def test_no_passage_is_in_two_roles(generated):
     assert leaks[["id", "context", "title"]].to_numpy().sum() == 0
     # the other set has languages of its own; 7 parallel, 1 reader
     assert leaks.groupby("set").size().to_dict() == {"factbook-dev": 8, "factbook-test": 8}
-
-
-def test_the_same_parameters_give_the_same_bytes(generated, tmp_path):
-    params, _ = generated
-    few = {"train_paragraphs": 2, "evaluation_sets": ["factbook-dev"]}
-    again = study(tmp_path / "again", **few)
-    roles.prepare(again)
-    other = study(tmp_path / "other", **few, seed=params.data.seed + 1)
-    roles.prepare(other)
-    first, second, third = (files_below(p.data_folder) for p in (params, again, other))
-    same = [name for name in second if name.startswith(("parallel/", "evaluation/factbook-dev/"))]
-    assert len(same) == 56
-    assert [first[name] for name in same] == [second[name] for name in same]
-    assert not any(second[name] == third[name] for name in same)
 
 
 def test_the_study_s_texts_are_every_question_and_passage_once(generated):

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.study.test_stages import EVERY_ID, changed, in_folder, parallel_examples
+from tests.builders import changed, in_folder
+from tests.study.test_stages import EVERY_ID, parallel_examples
 from tests.training.test_distillation import TOKENIZER, tiny_model
 from xqa_lib.data import prepared
 from xqa_lib.errors import DataError

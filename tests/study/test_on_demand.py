@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from tests.study.test_stages import SMOKE, changed, in_folder
+from tests.builders import changed, in_folder
+from tests.study.test_stages import SMOKE
 from xqa_lib.data import roles
 from xqa_lib.errors import DataError
 from xqa_lib.study import layout, on_demand, samples, scoring, stages, sweeps

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.study.test_stages import TINY, in_folder, parallel_examples
+from tests.builders import in_folder
+from tests.study.test_stages import TINY, parallel_examples
 from tests.training.test_distillation import TOKENIZER, tiny_model
 from xqa_lib.data import corpora, prepared, roles
 from xqa_lib.errors import DataError
