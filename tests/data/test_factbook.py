@@ -401,15 +401,6 @@ def test_type_guess_by_hand():
         factbook.type_guess_baseline([])
 
 
-def test_type_guess_is_what_counting_the_stated_facts_gives(training):
-    expected = []
-    for paragraph in training["en"]:
-        kinds = [fact.kind for fact in paragraph.facts]
-        expected += [100 / kinds.count(kind) for kind in kinds]
-    examples = factbook.examples_of(training["en"])
-    assert factbook.type_guess_baseline(examples) == pytest.approx(sum(expected) / len(expected))
-
-
 def test_stated_answers_are_all_facts_of_each_question_s_paragraph():
     paragraphs = factbook.generate(
         paragraphs=2, languages=["zh"], seed=1, split="test", wordings="evaluation", questions_per_paragraph=2
