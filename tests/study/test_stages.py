@@ -92,9 +92,7 @@ def test_sampled_examples_have_the_question_of_one_language_and_the_context_of_a
 def test_a_sample_of_other_data_is_refused(pair):
     parallel = {"en": [example("a", "en"), example("b", "en")], "de": [example("b", "de")]}
     table = pd.DataFrame([("a", *pair, 1)], columns=[*evaluation.KEY, "ntl"])
-    with pytest.raises(
-        DataError, match=f"^the sample names 'a' in {pair[0]} and {pair[1]}, which the parallel data la"
-    ):
+    with pytest.raises(DataError, match=f"^the sample names 'a' in {pair[0]} and {pair[1]}, which the parallel data"):
         samples.sampled_examples(parallel, table, 1)
 
 

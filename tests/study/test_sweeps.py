@@ -357,9 +357,7 @@ def test_the_start_distribution(study):
 def test_results_of_other_parameters_are_not_read(study):
     params, _ = study
     other = replace(params, sweeps=replace(params.sweeps, k=[7]))
-    with pytest.raises(
-        DataError, match=r"1 settings of the parameters were not run \(\w{12}, \.\.\.\): run `dvc repro"
-    ):
+    with pytest.raises(DataError, match=r"1 settings of the parameters were not run \(\w{12}, \.\.\.\): run `dvc"):
         sweeps.read_group(other, "objective", 1)
     with pytest.raises(DataError, match=r"seed-2 is missing: run `dvc repro`, which makes it$"):
         sweeps.read_group(params, "objective", 2)
