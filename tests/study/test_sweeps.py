@@ -320,7 +320,7 @@ def test_scores_of_other_questions_are_refused(study, tmp_path):
     other = in_folder(params, tmp_path)
     evaluation.write_scores(layout.scores_file(other, layout.ZERO_SHOT), evaluation.read_scores(source).iloc[2:])
     (first, *_) = questions = sweeps.sample_questions(params, "factbook-dev")
-    with pytest.raises(DataError, match=rf"zero-shot\.csv: no score of factbook-dev {first.id} en en; run the evaluat"):
+    with pytest.raises(DataError, match=rf"zero-shot\.csv: no score of factbook-dev {first.id} en en; run"):
         sweeps._own_scores(other, layout.ZERO_SHOT, {"factbook-dev": questions})
 
 

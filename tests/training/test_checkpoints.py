@@ -29,16 +29,19 @@ def calm(one_thread, tmp_path_factory):
     return faults.outcome(folder)
 
 
-def stop_after(monkeypatch, step, *, number=signal.SIGTERM):
-    """The process gets a signal within the step after `step`."""
+def before_each_batch(monkeypatch, act):
     original = trainer.DistillationTrainer.compute_loss
 
     def compute_loss(self, *arguments, **options):
-        if self.state.global_step == step:
-            os.kill(os.getpid(), number)
+        act(self)
         return original(self, *arguments, **options)
 
     monkeypatch.setattr(trainer.DistillationTrainer, "compute_loss", compute_loss)
+
+
+def stop_after(monkeypatch, step, *, number=signal.SIGTERM):
+    """The process gets a signal within the step after `step`."""
+    before_each_batch(monkeypatch, lambda run: run.state.global_step == step and os.kill(os.getpid(), number))
 
 
 @pytest.mark.parametrize(
@@ -71,17 +74,12 @@ def test_every_moment_of_the_survey_is_one_that_a_training_comes_to(tmp_path, mo
 
 
 def test_a_run_that_goes_on_does_not_start_over(tmp_path, monkeypatch):
-    stop_after(monkeypatch, 6)
-    with pytest.raises(TrainingStopped):
-        faults.distil(tmp_path)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 6)
+        with pytest.raises(TrainingStopped):
+            faults.distil(tmp_path)
     seen = []
-    original = trainer.DistillationTrainer.compute_loss
-
-    def compute_loss(self, *arguments, **options):
-        seen.append((self.state.global_step, len(self.generations)))
-        return original(self, *arguments, **options)
-
-    monkeypatch.setattr(trainer.DistillationTrainer, "compute_loss", compute_loss)
+    before_each_batch(monkeypatch, lambda run: seen.append((run.state.global_step, len(run.generations))))
     faults.distil(tmp_path)
     # 8 batches an epoch, 2 a step: 4 steps a generation; step 7 was finished
     assert seen[0] == (7, 2)
@@ -93,11 +91,10 @@ def test_a_signal_ends_the_step_and_writes_a_checkpoint(calm, tmp_path, monkeypa
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
     with monkeypatch.context() as patch:
         stop_after(patch, 5, number=number)
-        with pytest.raises(TrainingStopped) as stopped:
+        with pytest.raises(
+            TrainingStopped, match=r"^stopped as asked after step 6 of 12; a checkpoint was written: run"
+        ):
             faults.distil(tmp_path, minutes=1000)
-    assert str(stopped.value) == (
-        "stopped as asked after step 6 of 12; a checkpoint was written: run the same command again to go on from it"
-    )
     assert "stopping after this step, with a checkpoint" in capfd.readouterr().err
     assert {each: signal.getsignal(each) for each in before} == before
     assert not (tmp_path / "result").exists()
@@ -107,16 +104,9 @@ def test_a_signal_ends_the_step_and_writes_a_checkpoint(calm, tmp_path, monkeypa
 
 
 def test_a_training_notes_its_process_while_it_runs(tmp_path, monkeypatch):
-    file = tmp_path / "process"
+    file, seen = tmp_path / "process", []
     monkeypatch.setenv("XQA_TRAINING_PROCESS", str(file))
-    seen = []
-    original = trainer.DistillationTrainer.compute_loss
-
-    def compute_loss(self, *arguments, **options):
-        seen.append(file.read_text())
-        return original(self, *arguments, **options)
-
-    monkeypatch.setattr(trainer.DistillationTrainer, "compute_loss", compute_loss)
+    before_each_batch(monkeypatch, lambda run: seen.append(file.read_text()))
     faults.distil(tmp_path / "run", minutes=1000)
     assert set(seen) == {str(os.getpid())}
     assert not file.exists()
