@@ -17,48 +17,25 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import BertConfig, BertForQuestionAnswering, Trainer
+from transformers import Trainer
 
+from tests.builders import born, tiny_reader
 from xqa_lib import coefficients
-from xqa_lib.data.squad_format import Example, GoldAnswer
 from xqa_lib.running import files
 from xqa_lib.study.params import Features, load_params
 from xqa_lib.training import checkpoints, distillation, models, processes, teacher_logits, tiny_encoder, trainer
 
 PROFILE = load_params("embedded/smoke")
-METHOD = replace(
-    PROFILE.methods["skd"],
-    coefficient="windowed_reciprocal_rank",
-    weighting="batch",
-    temperature=2.0,
-    direction="forward",
-    alpha_ce=1.0,
-    k=10,
-    window=5,
-)
-RUN = replace(
-    PROFILE.distillation,
-    epochs=3,
-    batch_size=3,
-    accumulation=2,
-    learning_rate=0.01,
-    warmup=0.1,
-    dropout=0.2,
-    beta2=0.99,
-)
+LOSS = {"alpha_ce": 1.0, "temperature": 2.0, "direction": "forward", "k": 10, "window": 5, "weighting": "batch"}
+METHOD = replace(PROFILE.methods["skd"], **LOSS, coefficient="windowed_reciprocal_rank")
+STEPS = {"epochs": 3, "batch_size": 3, "accumulation": 2, "learning_rate": 0.01, "warmup": 0.1, "beta2": 0.99}
+RUN = replace(PROFILE.distillation, **STEPS, dropout=0.2)
 FEATURES = Features(max_length=40, stride=10, max_question_length=16)
-CITIES = ("Rome", "Paris", "北京", "Oslo")
 
 
-def examples(count=22):
-    """Questions about paragraphs of one to three sentences; 22 of them: every epoch ends with half a step."""
-    found = []
-    for number in range(count):
-        city = CITIES[number % 4]
-        context = f"Anna was born in {city}." + " She was a painter." * (number % 3)
-        question = "Where was Anna born?" if number % 2 else "Where?"
-        found.append(Example(f"q{number}", question, context, (GoldAnswer(city, 17),), "Anna", "en", "en"))
-    return found
+def examples():
+    """22 of them: every epoch ends with half a step."""
+    return [born(number) for number in range(22)]
 
 
 @functools.cache
@@ -68,20 +45,7 @@ def tokenizer():
 
 
 def reader(dropout=0.2):
-    torch.manual_seed(0)
-    return BertForQuestionAnswering(
-        BertConfig(
-            vocab_size=len(tokenizer()),
-            hidden_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=64,
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout,
-            initializer_range=0.3,
-        )
-    )
+    return tiny_reader(len(tokenizer()), dropout=dropout)
 
 
 def _train(model, folder, kept, *, method=METHOD, run=RUN, seed=3):
@@ -200,12 +164,8 @@ def moments(count, seed):
     rng = random.Random(seed)
     points = list(POINTS)
     chosen = points + [rng.choice(points) for _ in range(max(0, count - len(points)))]
-    few = {
-        "generation boundary": 3,
-        "generation boundary (teacher copied)": 3,
-        "teacher scoring (its pass over the data)": 3,
-        "writing the result": 1,
-    }
+    few = {"generation boundary": 3, "generation boundary (teacher copied)": 3, "writing the result": 1}
+    few["teacher scoring (its pass over the data)"] = 3
     return [(point, rng.randint(1, few.get(point, 8))) for point in chosen[:count]]
 
 

@@ -11,10 +11,10 @@ import torch
 
 from benchmarks import gpu, measure, works
 from benchmarks.__main__ import main
-from benchmarks.measure import Measurement, Work
+from benchmarks.measure import Measurement
 from benchmarks.works import Bench
 from xqa_lib.running.files import ROOT
-from xqa_lib.training import batching, numerics
+from xqa_lib.training import batching
 
 pytestmark = pytest.mark.slow
 
@@ -94,18 +94,6 @@ def test_operations_are_counted_by_real_tokens(bench):
         assert work(bench, 3).tflop == pytest.approx(kind * weights * tokens / 1e12)
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_bfloat16_is_measured_where_it_is_native(bench, native, monkeypatch):
-    monkeypatch.setattr(numerics, "native_bfloat16", lambda: native)
-    asked = []
-    monkeypatch.setattr(
-        works, "train_reader", lambda *args, bf16, **kwargs: (asked.append(bf16) or [{"loss": 1.0}], [])
-    )
-    for function in works.training(bench, 2).ways.values():
-        function()
-    assert asked == ([False, True] if native else [False])
-
-
 def test_the_packaged_reader_is_of_its_shape_without_the_file(monkeypatch):
     def absent():
         raise works.DataError("absent")
@@ -160,16 +148,6 @@ def test_table():
     assert lines[6] == "Products of matrices: 1 GFLOP/s in the middle, 1 to 3."
 
 
-def test_ways_take_turns():
-    called = []
-    work = Work("w", "2 things", {"a": lambda: called.append("a"), "b": lambda: called.append("b")}, 1.0)
-    times = iter(range(100))
-    machine = measure.Machine(lambda: next(times), lambda: called.append("rate") or 5.0)
-    found = measure.measured(work, 3, machine)
-    assert called == ["rate", "a", "rate", "b"] * 3
-    assert [(m.way, m.seconds, m.rates) for m in found] == [(way, (1,) * 3, (5.0,) * 3) for way in "ab"]
-
-
 def test_the_gpu_part_measures_both_shapes(bench, monkeypatch):
     """As far as it goes without a GPU: everything but the clock and the rate."""
     for name in ("reset_peak_memory_stats", "empty_cache"):
@@ -198,7 +176,5 @@ def test_the_gpu_part_refuses_without_a_gpu(tmp_path):
     command = [sys.executable, "-m", "benchmarks", "--gpu", "--output", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == (
-        "error: expected a CUDA GPU to measure on, found none; run it where PyTorch sees one, or leave --gpu out"
-    )
+    assert done.stderr.splitlines()[-1].startswith("error: expected a CUDA GPU to measure on, found none; run it where")
     assert list(tmp_path.iterdir()) == []

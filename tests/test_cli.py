@@ -80,15 +80,9 @@ PREDICT = ("predict", "--model", "m", "--data", "d", "--output", "o.json")
         (["check"], "the following arguments are required: FILE"),
         (["evaluate", "--gold", "g", "--metric", "squad"], "the following arguments are required: --predictions"),
         ([*EVALUATE, "--metric", "f1"], "argument --metric: invalid choice: 'f1'"),
-        (
-            [*EVALUATE, "--metric", "mlqa"],
-            "--metric mlqa needs --context-language (or a gold file named ...context-xx-",
-        ),
+        ([*EVALUATE, "--metric", "mlqa"], "--metric mlqa needs --context-language (or a gold file named"),
         ([*ANSWER, "--context", "c", "--n-best", "0"], "--n-best: expected a whole number of at least 1, found '0'"),
-        (
-            [*ANSWER, "--context", "c", "--n-best", "two"],
-            "--n-best: expected a whole number of at least 1, found 'two'",
-        ),
+        ([*ANSWER, "--context", "c", "--n-best", "two"], "--n-best: expected a whole number of at least 1, found"),
         (ANSWER, "one of the arguments --context --context-file is required"),
         ([*ANSWER, "--context", "c", "--context-file", "f"], "argument --context-file: not allowed with argument --co"),
         ([*PREDICT, "--n-best", "./o.json"], "--output and --n-best name the same file"),

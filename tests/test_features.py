@@ -244,11 +244,7 @@ def test_select_keeps_order_and_cuts_padding():
         ({"tokenizer": SimpleNamespace(is_fast=False)}, "SimpleNamespace gives no character offsets; use the fast "),
         ({"stride": 0}, "stride and max_question_length must be >= 1, got 0 and 64"),
         ({"max_question_length": 0}, "stride and max_question_length must be >= 1, got 128 and 0"),
-        (
-            {"max_length": 12, "stride": 6},
-            "max_length 12 leaves 5 tokens for the context beside 4 question and 3 special tokens, with stride 6: "
-            "tokens would be lost; raise max_length, or lower stride or max_question_length",
-        ),
+        ({"max_length": 12, "stride": 6}, "max_length 12 leaves 5 tokens for the context beside 4 question and 3"),
     ],
 )
 def test_errors(arguments, message):
@@ -281,23 +277,6 @@ def labelled(kind, context, answer, **settings):
         span = (windows.offsets[row, first, 0], windows.offsets[row, last, 1])
         found.append((int(first), int(last), context[slice(*span)] if last else None))
     return windows, found
-
-
-@kinds
-@pytest.mark.parametrize(
-    ("language", "answers"),
-    [
-        ("en", ("Anna Kovač", "Rome", "1950", "painter.", "a painter")),
-        ("zh", ("北京", "首都", "华北平原", "2184万。")),
-        ("th", ("กรุงเทพมหานคร", "ประเทศไทย", "2325")),
-        ("ar", ("القاهرة", "مصر العربية", "969")),
-        ("hi", ("नई दिल्ली", "ज़्यादातर लोग", "बोलते हैं।")),
-        ("marks", ("cafe\u0301", "Sen\u0303or Nun\u0303ez", "🇫🇷", "👩\u200d🚀")),
-    ],
-)
-def test_labels_recover_the_answer(kind, language, answers):
-    for answer in answers:
-        assert [text for _, _, text in labelled(kind, CONTEXTS[language], answer)[1]] == [answer]
 
 
 def test_labels_written_out():

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import zipfile
 
@@ -27,20 +28,9 @@ from xqa_lib.study import params
 
 SECONDS = 60  # after which a case counts as hanging; they take milliseconds
 NASTY = [
-    *(
-        "",
-        " ",
-        "\x00",
-        "\ufeff",
-        "\ud800",
-        "\udfff\ud800",
-        "e\u0301",
-        "\u202eabc\u202c",
-        "\u200f",
-        "\u200d",
-        "a" * 1000,
-    ),
+    *("", " ", "\x00", "\ufeff", "\ud800", "\udfff\ud800", "e\u0301", "\u202eabc\u202c", "\u200f", "\u200d"),
     *("../../etc/passwd", "/dev/zero", "C:\\x", "%s%n", "{0}", "NaN", "北京", "👩\u200d🚀", "\r\n", "\t", "\u2028"),
+    "a" * 1000,
 ]
 INFINITE = [float("nan"), float("inf")]
 VALUES = [*NASTY, *INFINITE, None, True, 0, -1, 1.5, 10**40, [], {}, [[[[]]]], {"a": {"b": []}}, "1e400"]
@@ -313,10 +303,7 @@ def test_a_bomb_of_aliases_is_refused_in_a_line(tmp_path):
         ("threads: 2", "threads: 2\nthreads: 2", "found duplicate key threads"),
         ("learning_rate: 0.0002", "learning_rate: .inf", "reader.learning_rate: expected a finite number, found inf"),
         ("temperature: 2.0", "temperature: 0.0", "methods.ce.temperature: expected > 0, found 0.0"),
-        ("  seed: 1 ", "  seed: 4294967296 ", "encoder.seed: expected < 4294967296, found 4294967296"),
         ("  ce:  ", "  ../../ce:  ", "methods.../../ce: expected letters, for it names a folder, found '../../ce'"),
-        ("processes: 1", "processes: 0", "processes: expected >= 1, found 0"),
-        ("checkpoint_minutes: 5.0", "checkpoint_minutes: .nan", "checkpoint_minutes: expected a finite number, found"),
     ],
 )
 def test_parameters_that_would_go_wrong_later(tmp_path, old, new, message):
@@ -324,9 +311,8 @@ def test_parameters_that_would_go_wrong_later(tmp_path, old, new, message):
     text = params.compose("embedded")
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    with pytest.raises(DataError) as error:
+    with pytest.raises(DataError, match=re.escape(message)):
         params.load_params(path)
-    assert message in str(error.value)
 
 
 def test_a_key_that_stands_twice_is_no_score(tmp_path, capsys):

@@ -6,7 +6,6 @@ import math
 import re
 import subprocess
 import tomllib
-from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -75,27 +74,6 @@ def test_the_licence_of_every_locked_package_is_listed():
     assert len(listed) == len(LOCKED)
 
 
-def test_a_licence_is_the_expression_or_else_the_classifier_or_else_a_short_text():
-    licences = _module(ROOT / ".ci" / "licences.py")
-
-    def told(**fields):
-        package = Message()
-        for name, value in fields.items():
-            package[name.replace("_", "-")] = value
-        return licences.licence_of(package)
-
-    classifier = "License :: OSI Approved :: MIT License"
-    assert told(License_Expression="MIT", License="BSD") == "MIT"
-    assert told(Classifier=classifier, License="all of it\nand more") == "MIT License"
-    assert told(License="Apache 2.0\n\nand so on") == "Apache 2.0"
-    assert told(License="x" * 100) == "not stated"
-    assert licences.locked("# head\nnumpy==2.1\n") == [("numpy", "2.1")]
-    _, problems = licences.table("numpy==0.1\nno-such-package==1.0\n")
-    assert len(problems) == 2
-    assert "numpy: locked at 0.1, but" in problems[0]
-    assert problems[1] == "no-such-package: locked at 1.0, but not installed; run make test first"
-
-
 def test_python_versions_agree():
     project = SpecifierSet(PROJECT["requires-python"])
     (conda,) = [item for item in ENVIRONMENT["dependencies"] if str(item).startswith("python")]
@@ -159,15 +137,11 @@ def test_the_comparison_prints_the_largest_differences_and_exits(compare_metrics
     assert compare_metrics.main([str(old), str(new), "--tolerance", "10"]) == 0
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "No such file or directory"), ("{", "not JSON in UTF-8")])
-def test_unreadable_metrics_exit_with_2(compare_metrics, tmp_path, capsys, content, reason):
-    path = tmp_path / "metrics.json"
-    if content:
-        path.write_text(content, encoding="utf-8")
+def test_unreadable_metrics_exit_with_2(compare_metrics, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
-        compare_metrics.main([str(path), str(path)])
+        compare_metrics.main([str(tmp_path / "none"), str(tmp_path / "none")])
     assert stopped.value.code == 2
-    assert f"error: {path}: {reason}" in capsys.readouterr().err
+    assert f"error: {tmp_path / 'none'}: No such file or directory" in capsys.readouterr().err
 
 
 def test_the_citation_is_of_this_version():
@@ -213,16 +187,12 @@ def test_no_tracked_file_holds_a_private_path_or_a_package_host():
     assert found == []
 
 
-@pytest.mark.parametrize(
-    ("line", "private"),
-    [
-        ("open('/" + "home/ada/x')", True),
-        ("cd /" + "work/main", True),
-        ("C:\\" + "Users\\ada", True),
-        ("https://files.python" + "hosted.org/packages", True),
-        ("https://example.org/home/page", False),
-        ("shared/work/x", False),
-    ],
-)
-def test_private_paths_are_recognised(line, private):
-    assert any(pattern.search(line) for pattern in PRIVATE) is private
+def test_private_paths_are_recognised():
+    private = [
+        "open('/" + "home/ada/x')",
+        "cd /" + "work/main",
+        "C:\\" + "Users\\ada",
+        "https://files.python" + "hosted.org/",
+    ]
+    for line in [*private, "https://example.org/home/page", "shared/work/x"]:
+        assert any(pattern.search(line) for pattern in PRIVATE) is (line in private)

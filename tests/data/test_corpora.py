@@ -69,9 +69,8 @@ def serve(tmp_path, monkeypatch):
     def offer(name, content, sha256=None):
         (root / name).write_bytes(content)
         url = f"http://127.0.0.1:{server.server_port}/{name}"
-        monkeypatch.setitem(
-            corpora.DOWNLOADS, name, corpora.Download(url, sha256 or hashlib.sha256(content).hexdigest())
-        )
+        download = corpora.Download(url, sha256 or hashlib.sha256(content).hexdigest())
+        monkeypatch.setitem(corpora.DOWNLOADS, name, download)
         return url
 
     offer.requests = requests
@@ -100,31 +99,16 @@ def test_registry():
 
 @pytest.mark.parametrize("function", [corpora.load, corpora.available, corpora.languages_of], ids=lambda f: f.__name__)
 def test_unknown_data_set(function):
-    with pytest.raises(
-        DataError, match=r"^unknown data set 'XQuAD': expected one of squad-train, squad-dev, xquad, mlqa-"
-    ):
+    with pytest.raises(DataError, match=r"^unknown data set 'XQuAD': expected one of squad-train, squad-dev, xquad, "):
         function("XQuAD")
 
 
 @pytest.mark.parametrize(
     ("name", "languages", "expected"),
     [
-        (
-            "mlqa-dev",
-            {"question_lang": "en", "context_lang": "fi"},
-            "mlqa-dev has no context language 'fi': expected one of en, es, de, ar, hi, vi, zh, or a file "
-            "dev-context-fi-question-en.json in the folder that XQA_DATA_DIR names",
-        ),
-        (
-            "xquad",
-            {"context_lang": "sw"},
-            "xquad has no question language 'sw': expected one of en, es, de, ar, hi, vi",
-        ),
-        (
-            "xquad",
-            {"context_lang": "EN"},
-            "unknown language 'EN': expected a code such as sw, pt-BR or sr-Cyrl (BCP 47)",
-        ),
+        ("mlqa-dev", {"question_lang": "en", "context_lang": "fi"}, "mlqa-dev has no context language 'fi': expected"),
+        ("xquad", {"context_lang": "sw"}, "xquad has no question language 'sw': expected one of en, es, de, ar, hi"),
+        ("xquad", {"context_lang": "EN"}, "unknown language 'EN': expected a code such as sw, pt-BR or sr-Cyrl (BCP"),
         ("xquad", {"context_lang": "../x"}, "unknown language '../x': expected a code such as sw, pt-BR or sr-Cyrl"),
         ("squad-dev", {"question_lang": "de"}, "squad-dev has no question language 'de': expected one of en"),
         ("mlqa-test", {}, "mlqa-test has several languages: give question_lang or context_lang, one of en, es, de, ar"),

@@ -22,21 +22,14 @@ def example(identifier, context, title="", language="en"):
     return Example(identifier, "Who?", context, (), title, language, language)
 
 
-@pytest.mark.parametrize(
-    ("text", "same"),
-    [
+def test_contexts_are_compared_after_normalisation():
+    for text, same in (
         ("One  two\n three ", "one two three"),
         ("STRASSE", "straße"),
         ("cafe\u0301", "café"),
         ("a\u3000b", "a b"),
-    ],
-    ids=["white space", "case", "normal form", "ideographic space"],
-)
-def test_contexts_are_compared_after_normalisation(text, same):
-    assert normalised_context(text) == normalised_context(same)
-
-
-def test_other_differences_stay():
+    ):
+        assert normalised_context(text) == normalised_context(same)
     assert normalised_context("one, two") != normalised_context("one two")
 
 
@@ -87,13 +80,11 @@ def test_the_share_is_about_the_share_of_pieces():
 def test_training_data_with_an_edited_evaluation_paragraph_are_refused():
     training = [example("r", PARAGRAPH.replace("stone", "brick"))]
     refuse_seen(training, {"dev": [example("d", "Something else entirely, about ships.")]})
-    with pytest.raises(DataError) as error:
-        refuse_seen(training, {"dev": [example("d", PARAGRAPH), example("e", PARAGRAPH), example("f", "ships")]})
-    assert str(error.value) == (
-        "the reader's training data contain the paragraphs of 2 examples of dev, word for word or edited ('The town "
-        "lies on the river between two h'...): scores on it would not be zero-shot; leave them out of "
-        "data.reader_train"
+    message = (
+        r"^the reader's training data contain the paragraphs of 2 examples of dev, word for word or edited \('The "
     )
+    with pytest.raises(DataError, match=message):
+        refuse_seen(training, {"dev": [example("d", PARAGRAPH), example("e", PARAGRAPH), example("f", "ships")]})
 
 
 def test_any_two_sets_are_compared_both_ways():

@@ -58,11 +58,7 @@ def word_tokenizer():
     )
 
 
-QUESTIONS = {
-    "en": ["sun", "moon", "star"],
-    "es": ["sol", "luna", "estrella"],
-    "de": ["die Sonne", "Mond", "Stern"],
-}
+QUESTIONS = {"en": ["sun", "moon", "star"], "es": ["sol", "luna", "estrella"], "de": ["die Sonne", "Mond", "Stern"]}
 
 
 def test_translations_by_layer():
@@ -94,10 +90,8 @@ def test_batches_do_not_matter(monkeypatch):
     "questions", [{"es": ["a"], "de": ["b"]}, {"en": ["a"]}, {"en": ["a", "b"], "es": ["a"]}, {"en": [], "es": []}]
 )
 def test_questions_that_are_not_parallel(questions):
-    counts = {language: len(texts) for language, texts in questions.items()}
-    with pytest.raises(ValueError, match="expected the same questions in 'en' and at least one other") as caught:
+    with pytest.raises(ValueError, match="expected the same questions in 'en' and at least one other"):
         translation_retrieval(Model(), word_tokenizer(), questions)
-    assert str(caught.value).endswith(f"found these numbers: {counts}")
 
 
 def test_cutting():
@@ -122,18 +116,15 @@ def test_what_trimming_leaves():
 
 
 def test_what_an_encoder_is_in_words():
-    model = BertForQuestionAnswering(
-        BertConfig(vocab_size=1500, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4)
-    )
+    sizes = {"hidden_size": 4, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 4}
+    model = BertForQuestionAnswering(BertConfig(vocab_size=1500, **sizes))
     right = pd.DataFrame({"de": [40.0, 90.0], "zh": [20.0, 75.0]}).rename_axis("layer")
     assert in_words("packaged", model, right, chance=1.25) == (
         "This is the packaged encoder (1 layers, 1,500 pieces), before it has seen an answer. It finds 82% of the "
         "translations at layer 1, where it finds most; a guess finds 1.2%."
     )
-    assert in_words("some/model", model, right, chance=1.25).startswith("This is some/model (1 layers")
     tiny = in_words("tiny", model, right[::-1].reset_index(drop=True), chance=12.5)
     assert tiny.startswith(
         "This is the tiny encoder of the smoke size (1 layers, 1,500 pieces), whose weights are random"
     )
     assert "It finds 82% of the translations at layer 0, where" in tiny
-    assert tiny.endswith("shares pieces such as names with its translation, or is luck.")

@@ -143,10 +143,7 @@ HEAD = "set,id,question_lang,context_lang,em,f1,rank,prediction\n"
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            "set,id,em,f1\ns,a,1.0,1.0\n",
-            "expected the columns set, id, question_lang, context_lang, em, f1, rank, pred",
-        ),
+        ("set,id,em,f1\ns,a,1.0,1.0\n", "expected the columns set, id, question_lang, context_lang, em, f1, rank"),
         ("", "not a table of scores: No columns to parse from file; run the evaluation stage again"),
         (HEAD + "s,a,en,en,right,1.0,1,x\n", "em, f1 and rank must be numbers: could not convert string to float: "),
         (HEAD + "s,a,en,en,1.0,,1,x\n", "em, f1 and rank must be numbers: could not convert string to float: ''"),

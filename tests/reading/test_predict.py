@@ -8,8 +8,8 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertForQuestionAnswering
 
+from tests.builders import tiny_reader
 from xqa_lib.__main__ import main
 from xqa_lib.data.squad_format import Example
 from xqa_lib.errors import DataError
@@ -40,24 +40,13 @@ FEATURES = Features(max_length=40, stride=9, max_question_length=10)
 LOWEST = np.finfo(np.float32).min
 
 
-def tiny_reader():
-    torch.manual_seed(0)
-    return BertForQuestionAnswering(
-        BertConfig(
-            vocab_size=len(TOKENIZER),
-            hidden_size=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=48,
-            initializer_range=0.4,
-        )
-    ).eval()
+def tiny_model():
+    return tiny_reader(len(TOKENIZER), num_hidden_layers=2, max_position_embeddings=48, initializer_range=0.4).eval()
 
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny_reader()
+    return tiny_model()
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +57,7 @@ def windows():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("reader")
-    tiny_reader().save_pretrained(path)
+    tiny_model().save_pretrained(path)
     TOKENIZER.save_pretrained(path)
     return path
 
@@ -109,7 +98,7 @@ def test_bfloat16_reads_the_same_but_for_rounding(model, windows):
 
 
 def test_the_models_mode_is_restored_and_dropout_is_off(windows):
-    model = tiny_reader()
+    model = tiny_model()
     expected = window_logits(model, windows, batch_size=4)[0]
     model.train()
     before = weights_hash(model)

@@ -125,10 +125,7 @@ def test_a_group_trains_what_an_earlier_one_does_not():
         ({"left_out": ["ru"]}, r"^sweeps.left_out: \['ru'\] are not among sampling.languages \['en', "),
         ({"left_out": ["en"]}, "^sweeps.left_out names the pivot 'en', without which nothing is sampled; leave it in$"),
         ({"experiments": ["ntl", "colour"]}, r"^sweeps.experiments: unknown \['colour'\], expected some of methods, "),
-        (
-            {"experiments": ["ntl", "temperature"]},
-            r"^sweeps.experiments names temperature, whose group objective is not among sweeps.groups \(teacher, ",
-        ),
+        ({"experiments": ["ntl", "temperature"]}, r"^sweeps.experiments names temperature, whose group objective is"),
         (
             {"weighted_otherwise": ["constant"], "coefficients": ["constant"], "groups": ["objective"]},
             r"sweeps.weighted_otherwise: \['constant'\] must be among sweeps.coefficients",

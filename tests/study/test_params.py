@@ -79,14 +79,9 @@ def test_every_key_has_a_comment_with_its_meaning_and_range():
     lines = [line for line in COMPOSED["paper", "full"].splitlines() if not line.lstrip().startswith("- ")]
     # a method's name stands before the comment on what a method is
     assert [line for line in lines if "  # " not in line] == ["methods:"]
-    for line in (
-        "seeds:  # one student of each method for each; at least one, each [0, 4294967296)",
-        "  learning_rate: 5.0e-05  # AdamW's, at its highest; > 0",
-        "  warmup: 0.0  # share of the steps; [0, 1)",
-        "  layers: null  # the first so many of the packaged one; null: all; >= 1 or null",
-        "  frozen: false  # word embeddings take no gradient, and cost no memory for it; true or false",
-    ):
-        assert line in lines
+    assert "seeds:  # one student of each method for each; at least one, each [0, 4294967296)" in lines
+    assert "  warmup: 0.0  # share of the steps; [0, 1)" in lines
+    assert "  layers: null  # the first so many of the packaged one; null: all; >= 1 or null" in lines
 
 
 def test_the_names_of_coefficients_and_directions_are_those_of_the_method():
@@ -111,25 +106,17 @@ def test_dvc_sets_single_parameters(tmp_path):
 def test_the_settings_that_the_paper_states():
     paper = load_params("paper")
     assert dataclasses.astuple(paper.features) == (384, 128, 64)
-    assert (paper.encoder.pretrained, paper.data.reader_train) == (
-        "google-bert/bert-base-multilingual-cased",
-        ["squad-train"],
-    )
-    assert paper.encoder.frozen is False
+    assert paper.encoder.pretrained == "google-bert/bert-base-multilingual-cased"
+    assert (paper.data.reader_train, paper.encoder.frozen) == (["squad-train"], False)
     assert (paper.reader.epochs, paper.reader.batch_size, paper.reader.learning_rate) == (2, 6, 3e-5)
     training = paper.distillation
-    assert (training.epochs, training.batch_size, training.accumulation, training.learning_rate, training.warmup) == (
-        *(3, 6, 4, 5e-5),
-        0.0,
-    )
-    assert paper.generations == 3
+    assert (training.epochs, training.batch_size, training.accumulation) == (3, 6, 4)
+    assert (training.learning_rate, training.warmup, paper.generations) == (5e-5, 0.0, 3)
     assert {name: method.ntl for name, method in paper.methods.items()} == {"ce": 3, "skd": 5, "skd-map": 5}
     assert {method.temperature for method in paper.methods.values()} == {2.0}
     ranked = paper.methods["skd-map"]
-    assert (ranked.coefficient, ranked.k, ranked.window, ranked.weighting) == (
-        *("windowed_reciprocal_rank", 10, 5),
-        "batch",
-    )
+    found = ranked.coefficient, ranked.k, ranked.window, ranked.weighting
+    assert found == ("windowed_reciprocal_rank", 10, 5, "batch")
 
 
 def test_the_default_study_is_float32_everywhere_so_that_machines_can_be_compared():
@@ -185,7 +172,6 @@ def test_files_that_hold_no_parameters(content, message, tmp_path):
 
 FACTS = [
     # unknown, missing
-    ("temperature", 2.0, "top level: expected only the keys profile, size, study, paths, "),
     ("methods.skd.temprature", 2.0, "methods.skd: expected only the keys label, ntl, alpha_ce, "),
     ("seeds", ..., "top level: expected the keys profile, size, study, "),
     ("evaluation.n_best", ..., "evaluation: expected the keys batch_size, n_best, max_answer_tokens, found no n_best"),
@@ -193,16 +179,10 @@ FACTS = [
     # of another type
     ("reader.learning_rate", True, "reader.learning_rate: expected a valid number, found True"),
     ("reader.epochs", 1.0, "reader.epochs: expected a valid integer, found 1.0"),
-    ("reader.epochs", "1", "reader.epochs: expected a valid integer, found '1'"),
-    ("reader.epochs", True, "reader.epochs: expected a valid integer, found True"),
     ("encoder.frozen", 0, "encoder.frozen: expected a valid boolean, found 0"),
     ("reader", None, "reader: expected a mapping, found None"),
-    ("seeds", 1, "seeds: expected a valid list, found 1"),
     ("seeds", [1, "2"], "seeds[1]: expected a valid integer, found '2'"),
-    ("trained", "ce", "trained: expected a valid list, found 'ce'"),
-    ("methods", ["ce"], "methods: expected a mapping, found ['ce']"),
     ("methods.ce", "CE", "methods.ce: expected a mapping, found 'CE'"),
-    ("encoder.pretrained", None, "encoder.pretrained: expected a valid string, found None"),
     ("encoder.pretrained", "", "encoder.pretrained: expected at least 1 character, found ''"),
     # names that are not known
     ("profile", "enbedded", "profile: expected 'embedded', 'xquad', 'own' or 'paper', found 'enbedded'"),
@@ -211,7 +191,6 @@ FACTS = [
     ("sampling.languages", ["en", "EN"], "sampling.languages[1]: unknown language 'EN': expected a code such as "),
     ("sampling.pivot", "ru", "sampling: pivot must be one of languages (en, es, de, ar, hi, vi, zh) or null, found"),
     ("methods.skd.direction", "backward", "methods.skd.direction: expected 'forward', 'reverse' or 'symmetric', found"),
-    ("sweeps.directions", ["up"], "sweeps.directions[0]: expected 'forward', 'reverse' or 'symmetric', found 'up'"),
     ("methods.a b", {}, "methods.a b: expected letters, for it names a folder, found 'a b' (and 1 more)"),
     # values out of their range
     ("threads", -1, "threads: expected >= 0, found -1"),
@@ -222,19 +201,16 @@ FACTS = [
     ("data.questions_of_set", {"factbook-dev": -1}, "data.questions_of_set.factbook-dev: expected >= 0, found -1"),
     ("data.evaluation_sets", [], "data.evaluation_sets: expected at least 1, found 0 entries"),
     ("seeds", [1, 2, 1], "seeds: expected distinct entries, found [1, 2, 1]"),
-    ("sweeps.ntl", [2, 2], "sweeps.ntl: expected distinct entries, found [2, 2]"),
     ("reader.learning_rate", float("nan"), "reader.learning_rate: expected a finite number, found nan"),
     ("reader.learning_rate", 0.0, "reader.learning_rate: expected > 0, found 0.0"),
     ("reader.dropout", 1.0, "reader.dropout: expected < 1, found 1.0"),
     ("encoder.layers", 0, "encoder.layers: expected >= 1, found 0"),
-    ("sweeps.label_noise", [1.0], "sweeps.label_noise[0]: expected < 1, found 1.0"),
     # values that do not go together
     ("features.stride", 256, "features: stride 256 and max_question_length 48 must be less than max_length 256"),
     ("encoder.pretrained", "some/model", "encoder: pretrained some/model is taken as it is: set encoder.layers to"),
     ("data.questions_of_set", {"factbok-dev": 1}, "data: questions_of_set names factbok-dev, but the sets are"),
     ("data.zero_shot_sets", ["factbook-dev-en", "factbook-test"], "data: zero_shot_sets names factbook-test, which"),
     ("gate.set", "mlqa-dev", "gate.set mlqa-dev is not among the sets of the study (factbook-dev, factbook-test"),
-    ("learning_rates", {"kd": 0.1}, "unknown method 'kd': expected one of ce, skd, skd-map"),
     ("learning_rates", {"ce": 0.0}, "learning_rates.ce: expected > 0, found 0.0"),
     ("sweeps.choice_seeds", [4, 2], "sweeps.choice_seeds [2] are among seeds: what chooses must not report; take"),
     ("methods.ce.view", "parallel", "methods.ce: view parallel needs a teacher, but there is no coefficient: set one"),
@@ -245,7 +221,6 @@ FACTS = [
     ("methods.skd-map.k", 257, "methods.skd-map.k 257 exceeds features.max_length 256: no window has so many"),
     ("methods.ce.alpha_ce", 0.0, "methods.ce: alpha_ce is 0 and there is no coefficient: nothing to learn from; set"),
     ("methods.skd.label", "CE", "the labels of the trained methods must be distinct, found ['CE', 'CE', 'SKD"),
-    ("sweeps.left_out", ["EN"], "sweeps.left_out[0]: unknown language 'EN': expected a code such as "),
 ]
 
 

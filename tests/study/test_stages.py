@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.builders import changed, in_folder
 from xqa_lib import sampling
 from xqa_lib.data import prepared, roles
 from xqa_lib.data.squad_format import Example, GoldAnswer
@@ -24,19 +25,6 @@ pytestmark = pytest.mark.slow
 
 SMOKE = load_params("embedded/smoke")
 EVERY_ID = replace(SMOKE, sampling=replace(SMOKE.sampling, parallel_ids=0))
-
-
-def changed(params, **sections):
-    """Parameters with some fields of some sections replaced; `methods` by name, the rest of the top level as it is."""
-    new = {}
-    for name, value in sections.items():
-        old = getattr(params, name)
-        new[name] = replace(old, **value) if dataclasses.is_dataclass(old) else value
-    return replace(params, **new)
-
-
-def in_folder(params, folder):
-    return changed(params, paths={name: str(folder / name) for name in ("data", "runs", "results", "reports")})
 
 
 def example(example_id, language, number=0):
@@ -104,9 +92,7 @@ def test_sampled_examples_have_the_question_of_one_language_and_the_context_of_a
 def test_a_sample_of_other_data_is_refused(pair):
     parallel = {"en": [example("a", "en"), example("b", "en")], "de": [example("b", "de")]}
     table = pd.DataFrame([("a", *pair, 1)], columns=[*evaluation.KEY, "ntl"])
-    with pytest.raises(
-        DataError, match=f"^the sample names 'a' in {pair[0]} and {pair[1]}, which the parallel data la"
-    ):
+    with pytest.raises(DataError, match=f"^the sample names 'a' in {pair[0]} and {pair[1]}, which the parallel data"):
         samples.sampled_examples(parallel, table, 1)
 
 

@@ -1,5 +1,6 @@
 """The training loss by hand, and whole runs of a tiny model: generations, log, seeds, padding, accumulation."""
 
+import functools
 import math
 import re
 from dataclasses import replace
@@ -7,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 from torch.utils.data import SequentialSampler
-from transformers import BertConfig, BertForQuestionAnswering
 
-from xqa_lib.data.squad_format import Example, GoldAnswer
+from tests.builders import born, tiny_reader
+from xqa_lib.data.squad_format import GoldAnswer
 from xqa_lib.study.params import Features, load_params
 from xqa_lib.training import trainer
 from xqa_lib.training.dataset import PadToBatch, mask_tokens, training_features
@@ -41,34 +42,11 @@ RUN = replace(PROFILE.distillation, **STEPS, dropout=None, token_masking=0.0)
 FEATURES = Features(max_length=40, stride=10, max_question_length=16)
 
 
-def example(number):
-    """One question about a paragraph of one or more sentences; lengths differ from example to example."""
-    city = ("Rome", "Paris", "北京", "Oslo")[number % 4]
-    context = f"Anna was born in {city}." + " She was a painter." * (number % 3)
-    question = "Where was Anna born?" if number % 2 else "Where?"
-    return Example(str(number), question, context, (GoldAnswer(city, 17),), "Anna", "en", "en")
-
-
-EXAMPLES = [example(number) for number in range(12)]
+EXAMPLES = [born(number) for number in range(12)]
 TOKENIZER = train_tokenizer([e.context + e.question for e in EXAMPLES] * 3, vocabulary_size=90, max_length=64)
 
 
-def tiny_model(*, dropout=0.0, seed=0, type_vocab_size=2):
-    torch.manual_seed(seed)
-    return BertForQuestionAnswering(
-        BertConfig(
-            vocab_size=len(TOKENIZER),
-            hidden_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=64,
-            hidden_dropout_prob=dropout,
-            attention_probs_dropout_prob=dropout,
-            type_vocab_size=type_vocab_size,
-            initializer_range=0.3,  # so that positions differ from the start
-        )
-    )
+tiny_model = functools.partial(tiny_reader, len(TOKENIZER))
 
 
 OPTIONS = ("steps", "first_teacher", "teacher_questions", "teacher_in_step", "features_folder", "bf16", "frozen")

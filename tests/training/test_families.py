@@ -58,10 +58,8 @@ def config(name, **settings):
     return getattr(transformers, f"{name}Config")(**({"vocab_size": 60, "max_position_embeddings": 60} | settings))
 
 
-SIDES = {f"{side}_layers": 1 for side in ("encoder", "decoder")}
-SIDES |= {
-    f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in (("attention_heads", 2), ("ffn_dim", 32))
-}
+SIDES = {"encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32}
+SIDES |= {"decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 32}
 # family -> (configuration, its tokenizer, positions that a window may use)
 FAMILIES = {
     "bert": (lambda: config("Bert", **SIZES), "bert", 60),

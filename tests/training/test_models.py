@@ -5,19 +5,17 @@ import re
 
 import pytest
 import torch
-from transformers import BertConfig, BertForQuestionAnswering, BertModel
+from transformers import BertForQuestionAnswering, BertModel
 
+from tests import builders
 from tests.training.test_tiny_encoder import TEXTS, TOKENIZER
 from xqa_lib.errors import DataError
 from xqa_lib.training import cpu_linear
 from xqa_lib.training.models import freeze_word_embeddings, load_reader, span_logits, weights_hash
 
 
-def tiny_reader(seed=0, **changes):
-    torch.manual_seed(seed)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    settings = {"vocab_size": len(TOKENIZER), "max_position_embeddings": 64} | sizes | changes
-    return BertForQuestionAnswering(BertConfig(**settings)).eval()
+def tiny_reader(seed=0):
+    return builders.tiny_reader(len(TOKENIZER), seed=seed).eval()
 
 
 @pytest.fixture

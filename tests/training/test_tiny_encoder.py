@@ -24,21 +24,16 @@ TEXTS = {
 TOKENIZER = train_tokenizer(list(TEXTS.values()) * 3, vocabulary_size=400, max_length=64)
 
 
-def tokens(text):
-    return TOKENIZER.tokenize(text)
-
-
 def test_special_tokens_and_their_layout():
     assert SPECIAL_TOKENS == {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
     assert TOKENIZER.convert_tokens_to_ids(list(SPECIAL_TOKENS.values())) == [0, 1, 2, 3, 4]
-    assert [TOKENIZER.pad_token_id, TOKENIZER.mask_token_id] == [0, 4]
     assert TOKENIZER.model_max_length == 64
     encoded = TOKENIZER("Anna", "Rome 1950")
+    first, second = TOKENIZER.tokenize("Anna"), TOKENIZER.tokenize("Rome 1950")
     pieces = TOKENIZER.convert_ids_to_tokens(encoded["input_ids"])
-    first, second = tokens("Anna"), tokens("Rome 1950")
     assert pieces == ["[CLS]", *first, "[SEP]", *second, "[SEP]"]
     assert encoded["token_type_ids"] == [0] * (len(first) + 2) + [1] * (len(second) + 1)
-    assert TOKENIZER.convert_ids_to_tokens(TOKENIZER("Anna")["input_ids"]) == ["[CLS]", *first, "[SEP]"]
+    assert TOKENIZER.tokenize("北京是首都 ☃") == ["北", "京", "是", "首", "都", "[UNK]"]
 
 
 @pytest.mark.parametrize("language", TEXTS)
@@ -56,47 +51,14 @@ def test_offsets_give_the_text_back(language):
     assert text[end:].strip() == ""
 
 
-def test_cased():
-    assert tokens("Anna") != tokens("anna")
-
-
-def test_chinese_characters_are_tokens_of_their_own():
-    assert tokens("北京是首都") == ["北", "京", "是", "首", "都"]
-
-
-def test_runs_of_digits_are_kept_apart_from_letters():
-    assert [piece for piece in tokens("约2184万") if not piece.isdigit()] == ["约", "万"]
-    assert "".join(tokens("May1950")) == "May1950"
-    assert not any(any(c.isdigit() for c in piece) and not piece.isdigit() for piece in tokens("May1950"))
-
-
-def test_the_thai_full_stop_is_a_token_of_its_own():
-    assert "ฯ" in tokens("กรุงเทพฯเป็น")
-
-
-def test_pieces_are_not_long():
-    assert max(len(piece) for piece in TOKENIZER.get_vocab() if piece not in SPECIAL_TOKENS.values()) <= 12
-
-
-def test_an_unknown_character_is_one_token_with_its_place():
-    windows = encode_pairs(TOKENIZER, ["?"], ["Anna ☃ Rome"])
-    spans = {(start, end) for start, end in windows.offsets[0].tolist()}
-    assert (5, 6) in spans
-    assert tokens("☃") == ["[UNK]"]
-
-
-def test_the_vocabulary_grows_to_its_limit_and_is_the_same_every_time():
-    assert len(TOKENIZER) <= 400
-    small, again = (train_tokenizer(list(TEXTS.values()) * 3, vocabulary_size=300, max_length=64) for _ in range(2))
+def test_the_vocabulary_grows_to_its_limit_and_keeps_every_character():
+    texts = list(TEXTS.values())
+    small, again = (train_tokenizer(texts * 3, vocabulary_size=300, max_length=64) for _ in range(2))
     assert len(small) == 300
     assert small.get_vocab() == again.get_vocab()
-
-
-def test_a_small_vocabulary_keeps_every_character():
-    texts = list(TEXTS.values())
-    tokenizer = train_tokenizer(texts, vocabulary_size=50, max_length=64)
-    assert len(tokenizer) > 50
-    assert all(tokenizer.unk_token_id not in tokenizer(text)["input_ids"] for text in texts)
+    tiny = train_tokenizer(texts, vocabulary_size=50, max_length=64)
+    assert len(tiny) > 50
+    assert all(tiny.unk_token_id not in tiny(text)["input_ids"] for text in texts)
 
 
 def test_the_encoder_is_made_by_texts_and_seed(tmp_path):
@@ -107,12 +69,10 @@ def test_the_encoder_is_made_by_texts_and_seed(tmp_path):
         return load_reader(tmp_path / name, seed=0)
 
     reader, tokenizer = made("one")
-    again, same = made("two")
-    assert weights_hash(again) == weights_hash(reader)
-    assert same.get_vocab() == tokenizer.get_vocab()
+    made("two")
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["one", "two"]
     assert all(
-        (tmp_path / "one" / name.name).read_bytes() == name.read_bytes() for name in (tmp_path / "two").iterdir()
+        (tmp_path / "one" / path.name).read_bytes() == path.read_bytes() for path in (tmp_path / "two").iterdir()
     )
     config = reader.config
     assert (config.hidden_size, config.num_hidden_layers, config.max_position_embeddings) == (32, 2, 48)
@@ -121,15 +81,6 @@ def test_the_encoder_is_made_by_texts_and_seed(tmp_path):
     assert weights_hash(made("three", seed=2)[0]) != weights_hash(reader)
     # what stood there is replaced, and other texts have other pieces
     assert made("one", texts=texts[:1])[1].get_vocab() != tokenizer.get_vocab()
-
-
-def test_the_saved_tokenizer_cuts_as_the_one_that_was_made(tmp_path):
-    texts = list(TEXTS.values())
-    write_encoder(tmp_path / "encoder", texts, positions=64, seed=1)
-    _, loaded = load_reader(tmp_path / "encoder", seed=0)
-    made = train_tokenizer(texts, vocabulary_size=1500, max_length=64)
-    for text in texts:
-        assert dict(loaded("Anna?", text)) == dict(made("Anna?", text))
 
 
 def test_the_encoder_knows_nothing_and_reads_everything(tmp_path):
