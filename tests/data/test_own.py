@@ -98,8 +98,8 @@ def test_a_folder_without_english(folder):
 def test_one_language_another_form_and_no_folder(folder, tmp_path):
     (folder / "parallel" / "x-sahra.csv").rename(folder / "parallel" / "x-sahra.xlsx")
     assert problems(folder) == [
-        "mine/parallel: expected .json, .jsonl, .csv or a saved dataset, found x-sahra.xlsx: save it as one of these, or "
-        "take it away",
+        "mine/parallel: expected .json, .jsonl, .csv or a saved dataset, found x-sahra.xlsx: save it as one of these, "
+        "or take it away",
         "mine/parallel: expected English and a language of yours, found 1 language(s)",
     ]
     assert own.examine(tmp_path / "none")[1] == [
