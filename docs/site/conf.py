@@ -98,7 +98,9 @@ def as_written(app, what, name, obj, options, lines):
 
 def visit_math(translator, node):
     """Write an equation as MathML, which browsers draw by themselves."""
-    translator.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    # docutils takes \frac12 for twelve over what follows
+    equation = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", node.astext())
+    translator.body.append(tex2mathml(equation, as_block=isinstance(node, nodes.math_block)))
     raise nodes.SkipNode
 
 
