@@ -27,10 +27,7 @@ FRONT = """
 ```
 """
 # A link to a folder leads to the page that lists it; other folders are in the repository alone.
-FOLDERS = {
-    **dict.fromkeys(["notebooks", "reports/notebooks"], "docs/site/notebooks"),
-    **dict.fromkeys(["reports/tables", "reports/xquad/tables"], "docs/site/tables"),
-}
+FOLDERS = dict.fromkeys(["notebooks", "reports/notebooks"], "docs/site/notebooks")
 
 project = "Cross-lingual question answering"
 version = release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -61,12 +58,10 @@ html_show_sourcelink = html_copy_source = False
 html_math_renderer = "mathml"
 
 
-def front_page_and_tables(app, docname, source):
-    """Give the front page its menu, and each table of a report its title."""
+def front_page(app, docname, source):
+    """Give the front page its menu."""
     if docname == root_doc:
         source[0] += FRONT
-    elif "/tables/" in docname:
-        source[0] = f"# {posixpath.basename(docname)}\n\n{source[0]}"
 
 
 def name_pages(app, env):
@@ -103,7 +98,9 @@ def as_written(app, what, name, obj, options, lines):
 
 def visit_math(translator, node):
     """Write an equation as MathML, which browsers draw by themselves."""
-    translator.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    # docutils takes \frac12 for twelve over what follows
+    equation = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", node.astext())
+    translator.body.append(tex2mathml(equation, as_block=isinstance(node, nodes.math_block)))
     raise nodes.SkipNode
 
 
@@ -114,7 +111,7 @@ def index(app, error):
 
 
 def setup(app):
-    app.connect("source-read", front_page_and_tables)
+    app.connect("source-read", front_page)
     app.connect("env-updated", name_pages)
     app.connect("doctree-read", follow)
     app.connect("autodoc-process-docstring", as_written)
