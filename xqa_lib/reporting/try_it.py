@@ -24,7 +24,7 @@ def systems(params, seed):
 
 
 def pair_of(params, question_lang, context_lang):
-    """The pair of languages; the first across languages of a study whose development set lacks it, as a user's own may."""
+    """The pair of languages; of a study whose development set lacks it, as a user's own may, its first across them."""
     pairs = prepared.language_pairs(params, params.data.evaluation_sets[0])
     across = [pair for pair in pairs if pair[0] != pair[1]] or pairs
     return (question_lang, context_lang) if (question_lang, context_lang) in pairs else across[0]
