@@ -1,6 +1,7 @@
 """One question, several readers: what is marked, and what the fields do."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from xqa_lib.data.squad_format import Example, GoldAnswer
 from xqa_lib.decoding import Answer
 from xqa_lib.reading.side_by_side import Readers
 from xqa_lib.reporting import try_it
+from xqa_lib.study.params import load_params
 
 CONTEXT = "the town was founded by Rimul near the sea"
 EXAMPLE = Example("a", "who founded it", CONTEXT, (GoldAnswer("Rimul", 24),), "", "es", "en")
@@ -76,3 +78,11 @@ def test_the_fields_fill_in_the_example_and_read_what_is_typed(monkeypatch):
     assert (chosen.options, question.value) == ((), "where?")
     ask.click()
     assert asked[2:] == asked[1:2]
+
+
+def test_a_study_without_the_pair_shows_its_first_across_languages():
+    own = load_params("own")
+    own = replace(own, sampling=replace(own.sampling, languages=["en", "x-mine"]))
+    assert try_it.pair_of(own, "es", "en") == ("x-mine", "en")
+    assert try_it.pair_of(own, "en", "x-mine") == ("en", "x-mine")
+    assert try_it.pair_of(load_params("embedded"), "es", "en") == ("es", "en")

@@ -313,12 +313,13 @@ def write(report, drawn):
             plt.close(figure)
     write_json(folder / "metrics.json", metrics(report))
     for name in ("README.md", "appendix.md"):
-        of_own = name == "README.md" and report.params.data.source == "own"
-        write_text(folder / name, scorecard.page(report) if of_own else page(report, drawn, name))
+        write_text(folder / name, page(report, drawn, name))
 
 
 def page(report, drawn, name="README.md"):
-    """The text of a page of the report, "README.md" or "appendix.md"."""
+    """The text of a page of the report, "README.md" (of a user's own language its scorecard) or "appendix.md"."""
+    if name == "README.md" and report.params.data.source == "own":
+        return scorecard.page(report)
     params, tables = report.params, report.tables
     results = report.ablations
     return words.page(

@@ -10,7 +10,6 @@ import pandas as pd
 
 from .. import significance
 from ..data import own, prepared
-from ..languages import primary
 from ..sampling import KEY, pseudo_random_key
 from ..study.layout import ZERO_SHOT
 from . import figures, words
@@ -127,17 +126,15 @@ def readable_answers(table):
 
 def curve(report):
     """The curve over the ids: ids, f1, sd (development set, all pairs), gain of all ids over these, low, high (95%)."""
-    table, tests = report.tables["ablations"], report.tables["ablation-tests"]
-    part = table.query("experiment == 'few-resource' and task == 'gxlt'")
-    rows = []
-    every = int(report.tables["runs"]["ids"].max())
-    for row in part.itertuples():
-        found = tests.query("experiment == 'few-resource'")
-        found = found[found["value"].astype(str) == str(row.value)]
-        gain = [-found.iloc[0][name] for name in ("difference", "high", "low")] if len(found) else [math.nan] * 3
-        ids = every if row.value == "all" else int(row.value)
-        rows.append({"ids": ids, "f1": row.f1, "sd": row.f1_sd, "gain": gain[0], "low": gain[1], "high": gain[2]})
-    return pd.DataFrame(rows).sort_values("ids", ignore_index=True)
+    names = {"f1_sd": "sd", "difference": "gain", "high": "low", "low": "high"}  # all against fewer: the signs turn
+    points = report.tables["ablations"].query("experiment == 'few-resource' and task == 'gxlt'")[
+        ["value", "f1", "f1_sd"]
+    ]
+    tests = report.tables["ablation-tests"].query("experiment == 'few-resource'")
+    tests = tests[["value"]].astype(str).join(-tests[["difference", "low", "high"]])
+    table = points.astype({"value": str}).merge(tests, on="value", how="left").rename(columns=names)
+    ids = table.pop("value").replace("all", str(report.tables["runs"]["ids"].max()))
+    return table.assign(ids=ids.astype(int)).sort_values("ids", ignore_index=True)
 
 
 def advice(report, pairs, points):
@@ -193,21 +190,20 @@ def page(report):
     params = report.params
     pairs, points = pair_table(report), curve(report)
     method, seed = choose(params, report.scores)
-    languages = [code for code in params.sampling.languages if primary(code) != "en"]
     summary = pd.read_csv(params.results_folder / "data" / "summary.csv", keep_default_na=False)
     counts = {role: found["questions"].max() for role, found in summary.groupby("role")}
     return words.page(
         "scorecard.md.j2",
-        **{"params": params, "pairs": pairs, "points": points, "method": method, "seed": seed, "languages": languages},
+        **{"params": params, "method": method, "seed": seed},
+        languages=[code for code in params.sampling.languages if code != "en"],
         label=ZERO_SHOT if method == ZERO_SHOT else params.methods[method].label,
         ids=int(report.tables["runs"]["ids"].max()),
         reader=counts["reader"],
-        tested=int(pairs[pairs["context_lang"] != ""]["ids"].max()),
         cost=report.tables["cost"],
         advice=advice(report, pairs, points),
         answers=readable_answers(answers(report)),
-        readable_pairs=_readable_pairs(pairs),
-        readable_curve=_readable_curve(points),
+        pairs=_readable_pairs(pairs),
+        curve=_readable_curve(points),
         notebooks=(params.reports_folder / "notebooks").is_dir(),
     )
 

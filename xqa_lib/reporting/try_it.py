@@ -23,10 +23,18 @@ def systems(params, seed):
     return {"zero-shot": layout.reader_folder(params), **students}
 
 
+def pair_of(params, question_lang, context_lang):
+    """The pair of languages; of a study whose development set lacks it, as a user's own may, its first across them."""
+    pairs = prepared.language_pairs(params, params.data.evaluation_sets[0])
+    across = [pair for pair in pairs if pair[0] != pair[1]] or pairs
+    return (question_lang, context_lang) if (question_lang, context_lang) in pairs else across[0]
+
+
 def examples(params, question_lang, context_lang):
-    """The questions of the development set in a pair of languages: list of `Example`."""
+    """The questions of the development set in a pair of languages (`pair_of`): list of `Example`."""
+    pair = pair_of(params, question_lang, context_lang)
     found = prepared.read_evaluation(params, params.data.evaluation_sets[0])
-    return [e for e in found if (e.question_lang, e.context_lang) == (question_lang, context_lang)]
+    return [e for e in found if (e.question_lang, e.context_lang) == pair]
 
 
 def typed(question, context):
@@ -102,7 +110,7 @@ def in_words(params, readers, question_lang, context_lang):
     for name, found in readers.answers(asked).items():
         sure = {True: [], False: []}
         for example, (best, *_) in zip(asked, found, strict=True):
-            exact, _ = measure(best.text, [answer.text for answer in example.answers], context_lang)
+            exact, _ = measure(best.text, [answer.text for answer in example.answers], example.context_lang)
             sure[exact == 1].append(best.probability)
         means = [
             f"where it is {word} its probability is {sum(sure[exact]) / len(sure[exact]):.0%} on average"
@@ -118,6 +126,7 @@ def controls(params, readers, question_lang, context_lang):
     """Widgets to choose an example and to change its texts; needs a running kernel."""
     import ipywidgets as widgets
 
+    question_lang, context_lang = pair_of(params, question_lang, context_lang)
     pairs = prepared.language_pairs(params, params.data.evaluation_sets[0])
     languages = list(dict.fromkeys(code for pair in pairs for code in pair))
     named = [(language_of(code).name, code) for code in languages]
