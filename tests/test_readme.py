@@ -44,6 +44,11 @@ def test_scores_in_the_readme_are_those_of_the_reports():
         assert any(set(cells) <= set(report.get(label, [])) for report in reported), (label, cells)
 
 
+def table_of(path):
+    """The table that a link of docs/claims.md leads to."""
+    return committed(posixpath.normpath(f"docs/{path}"))
+
+
 def claims():
     """Lines of docs/claims.md with a cell: number, study, path of the table, query and column, runs, minutes."""
     found = []
@@ -78,18 +83,20 @@ def records_of(study):
 @pytest.mark.parametrize(("number", "study", "path", "cell", "runs", "minutes"), claims())
 def test_a_claim_is_its_cell_of_a_table_and_its_minutes_those_of_its_runs(number, study, path, cell, runs, minutes):
     query, *column = cell
-    assert number == shown(committed(posixpath.normpath(f"docs/{path}")).query(query), *column)
+    assert number == shown(table_of(path).query(query), *column)
     made = records_of(study)["minutes"]
     found = [made[[fnmatch(name, pattern) for name in made.index]] for pattern in runs]
     assert all(map(len, found))
     assert minutes == f"{sum(part.sum() for part in found):.1f}"
 
 
+def took(made):
+    return f"{len(made)} run records, {made['minutes'].sum():.1f} minutes, {made['TFLOP'].sum():,.0f} TFLOP"
+
+
 @pytest.mark.parametrize("study", ["embedded", "xquad"])
 def test_claims_tell_what_a_study_took(study):
-    made = records_of(study)
-    took = f"{len(made)} run records, {made['minutes'].sum():.1f} minutes, {made['TFLOP'].sum():,.0f} TFLOP"
-    assert f"{took} (records below `results/{study}/`" in CLAIMS
+    assert f"{took(records_of(study))} (records below `results/{study}/`" in CLAIMS
 
 
 def test_numbers_in_the_prose_of_the_readme_are_claims():
