@@ -51,11 +51,12 @@ PARTS = {  # of a study -> names of their run records; of several that fit the l
 
 def machines(found):
     """Each machine of `table` in words, with the rate of its matrix products where that was noted."""
-    facts = [name for name in ("processor", "accelerator", "cores", "threads", "memory_gib") if name in found]
+    units = {"processor": "", "accelerator": "", "cores": " cores", "threads": " threads", "memory_gib": " GiB"}
+    facts = [name for name in units if name in found]
     rates = found["matrix_gflops"] if "matrix_gflops" in found else pd.Series(index=found.index, dtype=float)
     texts = []
     for values, rate in rates.groupby([found[name].fillna("") for name in facts], sort=False):
-        named = ", ".join(f"{name} {value}" for name, value in zip(facts, values, strict=True) if value != "")
+        named = ", ".join(f"{value}{units[name]}" for name, value in zip(facts, values, strict=True) if value != "")
         texts.append(f"{named}: {rate.median():,.0f} GFLOP/s" if rate.notna().any() else f"{named} (rate not noted)")
     return texts
 
