@@ -27,7 +27,7 @@ STAGES = {
 def test_stages_are_called_as_in_dvc_yaml():
     known = set(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
     # the reader's own evaluation, what is chosen before the study, and what comes after all stages
-    assert known - set(STAGES) == {"zero-shot", "choice", "report"}
+    assert known - set(STAGES) == {"zero-shot", "choice", "report", "try-it"}
     assert set(STAGES) <= known
 
 
