@@ -79,7 +79,7 @@ test: $(INSTALLED)
 
 # Nothing is executed; a warning is an error. Made anew each time: what is left of another run would be part of it.
 site: $(INSTALLED)
-	@rm -rf build/site docs/api
+	@rm -rf build/site build/doctrees docs/api
 	@$(IN_VENV) .venv/bin/sphinx-build --quiet --fail-on-warning --keep-going -c docs/site -d build/doctrees . build/site
 	@echo 'Done. Open build/site/index.html.'
 

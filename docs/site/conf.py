@@ -37,6 +37,7 @@ exclude_patterns = ["docs/api/modules.rst"]  # a second beginning
 
 extensions = ["myst_nb", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 nb_execution_mode = "off"
+nb_render_markdown_format = "myst"  # what cells show has tables and equations, too
 nb_ipywidgets_js = {}  # it would come from another host
 myst_enable_extensions = ["dollarmath"]  # as Jupyter and GitHub read equations
 myst_heading_anchors = 4
@@ -76,13 +77,16 @@ def name_pages(app, env):
 def follow(app, doctree):
     """Let links lead to folders, and those of an executed notebook start from the folder where it was written."""
     source = app.env.docname
-    start = "notebooks" if "/notebooks/" in source else posixpath.dirname(source)
+    # prose was written in the folder `notebooks`, what cells show for the page's own
+    starts = ["notebooks"] * ("/notebooks/" in source) + [posixpath.dirname(source)]
     for link in list(doctree.findall(addnodes.pending_xref)):
-        path = posixpath.normpath(posixpath.join(start, link["reftarget"]))
-        docname = FOLDERS.get(path, posixpath.splitext(path)[0])
-        if link["reftype"] == "myst" and docname in app.env.found_docs:
-            link.attributes |= {"refdomain": "doc", "reftarget": docname, "reftargetid": None}
-        elif link["reftype"] == "myst" and (ROOT / path).is_dir():
+        target, _, anchor = link["reftarget"].partition("#")
+        paths = [posixpath.normpath(posixpath.join(start, target)) for start in starts]
+        pages = [FOLDERS.get(path, posixpath.splitext(path)[0]) for path in paths]
+        page = next((page for page in pages if page in app.env.found_docs), None)
+        if link["reftype"] == "myst" and target and page:
+            link.attributes |= {"refdomain": "doc", "reftarget": page, "reftargetid": anchor or None}
+        elif link["reftype"] == "myst" and any((ROOT / path).is_dir() for path in paths):
             link.replace_self(link.children)
     for html in doctree.findall(nodes.raw):  # what cells have shown
         html.children = [nodes.Text(re.sub(r'(href="[^":]*)\.ipynb"', r'\1.html"', html.astext()))]
