@@ -1,5 +1,6 @@
 """The scorecard of a user's own language: pairs, answers to read, curve and advice, from made-up scores."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -148,3 +149,31 @@ def test_large_tests_are_not_called_small(report):
     made = report(ids=170)
     text = " ".join(scorecard.advice(made, scorecard.pair_table(made), scorecard.curve(made)))
     assert "The test is small" not in text
+
+
+def test_the_page_says_what_was_trained_and_what_came_out(report, tmp_path):
+    made = report()
+    sampling = replace(PARAMS.sampling, languages=LANGUAGES)
+    paths = replace(PARAMS.paths, results=str(tmp_path), reports=str(tmp_path / "reports"))
+    made.params = replace(PARAMS, sampling=sampling, paths=paths, seeds=[1, 2])
+    made.tables["cost"] = pd.DataFrame({"part": ["all"], "TFLOP": [1.5]})
+    (tmp_path / "data").mkdir()
+    rows = ["role,questions", "reader,9000", "parallel,36", "evaluation,12"]
+    (tmp_path / "data" / "summary.csv").write_text("\n".join(rows), encoding="utf-8")
+    text = scorecard.page(made)
+    assert text.startswith("# Scorecard: x-mine\n\n1. Take the trained model: your questions gain +25.5 F1 [")
+    assert (
+        "9,000 English questions taught the reader (*zero-shot*: it alone). 36 of your questions, in 2 languages"
+        in text
+    )
+    assert "2 methods with 2 seeds each" in text
+    assert "The development set chose *CE*, seed 2: [`runs/smoke/own/best`]" in text
+    assert "| English | 12 | 50.0 | 20.0 | -30.0 | [" in text
+    assert "| 18 | 44.0 ± 1.0 | +2.0 [+1.0, +3.0] |" in text
+    assert "| all | 1.5 |" in text
+    made = report(flat)
+    made.params = replace(PARAMS, sampling=sampling, paths=paths, seeds=[1, 2])
+    made.tables["cost"] = pd.DataFrame({"part": ["all"], "TFLOP": [1.5]})
+    text = scorecard.page(made)
+    assert "chose *zero-shot*: [" in text
+    assert "mean over seeds; the trained method is CE, though zero-shot was chosen" in text

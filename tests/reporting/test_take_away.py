@@ -21,7 +21,7 @@ from xqa_lib.errors import DataError
 from xqa_lib.reading import evaluation, predict
 from xqa_lib.reporting import report, scorecard, take_away
 from xqa_lib.running.files import ROOT
-from xqa_lib.study import layout, own_study, params
+from xqa_lib.study import layout, on_demand, own_study, params
 from xqa_lib.training import models, onnx_export, packaged_encoder, tiny_encoder
 
 SYSTEMS = [("zero-shot", 0), ("ce", 1), ("ce", 2), ("skd-map", 1), ("skd-map", 2)]
@@ -160,3 +160,28 @@ for question, passage in {asked!r}:
             (ours,) = predict.answer(folder, question, passage)
             assert pytorch[:2] == (ours.text, ours.start)
     assert len({line[0][0] for line in lines[2:]}) > 3  # it reads, after a fashion
+
+
+@pytest.mark.slow
+def test_a_study_ends_with_a_scorecard_and_the_model_that_was_scored(tmp_path):
+    folder = own_folder.write(tmp_path / "mine")
+    text, _ = own_study.compose(folder, own.examine(folder)[0], "smoke")
+    cfg = params.checked(yaml.safe_load(text), "test")
+    cfg = replace(cfg, paths=replace(cfg.paths, **{name: str(tmp_path / name) for name in vars(cfg.paths)}))
+    sweeps = replace(cfg.sweeps, groups=["data"], experiments=["few-resource"], methods=["skd-map"])
+    cfg = replace(cfg, trained=["skd-map"], threads=1, sweeps=sweeps)
+    on_demand.require_all(cfg)
+    built = report.build(cfg)
+    report.write(built, report.figures_of(built))
+    page = (tmp_path / "reports" / "README.md").read_text(encoding="utf-8")
+    assert page.startswith("# Scorecard: x-sahra")
+    assert (tmp_path / "reports" / "figures" / "own-pairs.png").is_file()
+    assert [part for part in (3, 6, 12) if f"\n| {part} |" not in page] == []  # a quarter, half and all of the ids
+    best = take_away.write(cfg)
+    system, seed = scorecard.choose(cfg, built.scores)
+    chosen = built.scores.query("system == @system and seed == @seed and set == 'own-test'")
+    asked = {(e.id, e.question_lang, e.context_lang): e for e in prepared.read_evaluation(cfg, "own-test")}
+    for row in chosen.itertuples():
+        example = asked[row.id, row.question_lang, row.context_lang]
+        (found,) = predict.answer(best, example.question, example.context)
+        assert found.text == row.prediction
