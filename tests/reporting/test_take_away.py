@@ -178,8 +178,8 @@ def test_a_study_ends_with_a_scorecard_and_the_model_that_was_scored(tmp_path):
     assert (tmp_path / "reports" / "figures" / "own-pairs.png").is_file()
     assert [part for part in (3, 6, 12) if f"\n| {part} |" not in page] == []  # a quarter, half and all of the ids
     best = take_away.write(cfg)
-    system, seed = scorecard.choose(cfg, built.scores)
-    chosen = built.scores.query("system == @system and seed == @seed and set == 'own-test'")
+    runs = built.scores.set_index(["system", "seed", "set"]).sort_index()
+    chosen = runs.loc[(*scorecard.choose(cfg, built.scores), "own-test")]
     asked = {(e.id, e.question_lang, e.context_lang): e for e in prepared.read_evaluation(cfg, "own-test")}
     for row in chosen.itertuples():
         example = asked[row.id, row.question_lang, row.context_lang]
