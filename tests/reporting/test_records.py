@@ -53,8 +53,11 @@ def test_what_the_parts_of_a_study_took():
 
 def test_machines_in_words():
     found = pd.DataFrame({"processor": ["a", "a", "b"], "cores": [2, 2, 16], "matrix_gflops": [100.0, 110.0, None]})
-    assert records.machines(found) == ["a, 2 cores: 105 GFLOP/s", "b, 16 cores (rate not noted)"]
-    assert records.machines(found[["processor"]]) == ["a (rate not noted)", "b (rate not noted)"]
+    assert records.machines(found) == ["a, 2 cores: 105 GFLOP/s", "b, 16 cores (accelerator and rate not noted)"]
+    assert records.machines(found[["processor"]]) == [
+        "a (accelerator and rate not noted)",
+        "b (accelerator and rate not noted)",
+    ]
 
 
 @pytest.mark.parametrize("study", ["embedded", "xquad"])

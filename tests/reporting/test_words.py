@@ -59,5 +59,5 @@ def test_numbers():
 def test_a_name_that_a_page_lacks_is_an_error():
     with pytest.raises(jinja2.UndefinedError, match="params"):
         words.page("README.md.j2")
-    template = words.environment().from_string("{{ 3 | signed }} {{ 'de' | language }}\n")
-    assert template.render() == "+3.0 German (de)\n"
+    template = words.environment().from_string("{{ 3 | count('seed') }}, {{ 'de' | language }}\n")
+    assert template.render() == "3 seeds, German (de)\n"

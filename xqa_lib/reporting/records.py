@@ -57,7 +57,11 @@ def machines(found):
     texts = []
     for values, rate in rates.groupby([found[name].fillna("") for name in facts], sort=False):
         named = ", ".join(f"{value}{units[name]}" for name, value in zip(facts, values, strict=True) if value != "")
-        texts.append(f"{named}: {rate.median():,.0f} GFLOP/s" if rate.notna().any() else f"{named} (rate not noted)")
+        texts.append(
+            f"{named}: {rate.median():,.0f} GFLOP/s"
+            if rate.notna().any()
+            else f"{named} (accelerator and rate not noted)"
+        )
     return texts
 
 

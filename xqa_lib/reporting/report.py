@@ -247,9 +247,9 @@ def figures_of(report):
             shown = {titles[system]: matrix for system, matrix in matrices.items()}
             drawn[f"{name}-heatmaps"] = figures.heatmap_panels(shown, title=title)
             base = "ce" if "ce" in params.trained else ZERO_SHOT
-            shown = {f"{titles[s]} - {titles[base]}": m - matrices[base] for s, m in matrices.items() if s != base}
-            if base != ZERO_SHOT:
-                shown = {f"CE - {titles[ZERO_SHOT]}": -shown.pop(f"{titles[ZERO_SHOT]} - CE")} | shown
+            minus = [(base, ZERO_SHOT)] * (base != ZERO_SHOT)
+            minus += [(system, base) for system in matrices if system not in (base, ZERO_SHOT)]
+            shown = {f"{titles[one]} - {titles[other]}": matrices[one] - matrices[other] for one, other in minus}
             title = f"Which language pairs does training change? {name}, F1, mean over {seeds}"
             drawn[f"{name}-differences"] = figures.heatmap_panels(shown, title=title, difference=True)
         part = language_runs(report.tables["by-pair"]).query("set == @name and system not in [@CEILING, @RANDOM_SPAN]")

@@ -71,7 +71,8 @@ def took(params, name):
     machine = record["machine"]
     minutes = record["minutes"]
     time = f"{minutes:.1f} minutes" if minutes >= 1 else f"{60 * minutes:.0f} seconds"
-    return f"It took {time} on {machine['threads']} threads of {machine['cores']} {machine['processor']} cores."
+    cores = f"{machine['threads']} threads of {machine['cores']} {machine['processor']} cores"
+    return f"It took {time} on {machine.get('accelerator') or cores}."
 
 
 def training_ids(params, method):

@@ -1,7 +1,7 @@
 """Numbers and verdicts as a reader needs them, and the pages that Jinja's templates make of them.
 
-`page` fills a template of the folder `templates`, which has the filters `signed`, `interval`, `p_value`, `with_sd`,
-`count`, `names` and `table` (`tables.markdown`).
+`page` fills a template of the folder `templates`, which has the filters `count`, `names`, `language` and `table`
+(`tables.markdown`).
 """
 
 import functools
@@ -92,9 +92,7 @@ def environment():
         keep_trailing_newline=True,
         autoescape=False,  # Markdown
     )
-    filters = (signed, p_value, count, names, language, verdict)
-    found.filters |= {filter_.__name__: filter_ for filter_ in filters} | {"table": markdown}
-    found.globals |= {"interval": interval, "with_sd": with_sd}
+    found.filters |= {"count": count, "names": names, "language": language, "table": markdown}
     return found
 
 
