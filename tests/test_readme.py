@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from xqa_lib.reporting import words
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CLAIMS = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
@@ -67,7 +69,7 @@ def shown(rows, column=None):
     """A cell as claims show it: by default a difference with its interval; several in the order of their settings."""
     if column is None:
         (row,) = rows.itertuples()
-        return f"{row.difference:+.1f} [{row.low:+.1f}, {row.high:+.1f}]"
+        return f"{words.signed(row.difference)} {words.interval(row.low, row.high)}"
     if "value" in rows:
         rows = rows.sort_values("value", key=pd.to_numeric)
     digits = ".3f" if column.startswith("p_") else "g" if column == "value" else ".1f"

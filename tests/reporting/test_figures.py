@@ -163,7 +163,11 @@ def test_a_forest_has_a_row_per_comparison_and_the_methods_side_by_side():
     # alone in the middle of its row; two beside each other
     assert [marks[x].get_ydata()[0] for x in ((2.0,), (0.5,), (1.0,))] == pytest.approx([0, 0.85, 1.15])
     assert marks[1.0, 3.5].get_ydata()[0] == marks[(2.0,)].get_ydata()[0]
-    # hollow where the interval holds 0
+    # hollow where the interval holds 0, or, where p is known, where it is not small
+    tested = figures.forest(TABLE.assign(p_holm=[0.2, None, 0.01]))
+    faces = {tuple(line.get_xdata()): line.get_markerfacecolor() for line in tested.lines}
+    assert [faces[x] for x in ((2.0,), (0.5,))] == ["white", "white"]
+    assert faces[(1.0,)] != "white"
     assert marks[(2.0,)].get_markerfacecolor() == marks[(2.0,)].get_color()
     assert marks[(0.5,)].get_markerfacecolor() == "white"
     assert (legend(ax), ax.get_title(loc="left")) == (["SKD", "CE"], "Which?")

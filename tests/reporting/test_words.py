@@ -18,6 +18,10 @@ WIDE = ("other - CE", 0.2, -0.3, 1.31, 0.9)
         ([], "Nothing was compared."),
         ([OPEN], "No significant difference (one comparison); effects above 0.5 F1 are ruled out."),
         ([OPEN, WIDE], "No significant difference (2 comparisons); effects above 1.4 F1 are ruled out."),
+        (
+            [("mAP - CE", 0.2, -7.2, 7.6, 0.9)],
+            "No significant difference (one comparison); this test cannot tell effects up to 7.6 F1 from none.",
+        ),
         ([CLEAR], "The one comparison is significant: SKD - CE +5.0 [+2.0, +8.0]."),
         (
             [CLEAR, OPEN],

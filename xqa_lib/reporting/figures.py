@@ -18,7 +18,7 @@ import seaborn as sns
 from ..languages import in_order
 from ..running.files import atomic_path
 from .tables import GUESS_NAME
-from .words import language, signed
+from .words import LEVEL, language, signed
 
 COLUMN_NAMES = {
     "loss": "loss (nats)",
@@ -201,14 +201,15 @@ def forest(table, *, ax=None, metric="F1", title=None):
 
     Args:
         table: columns row (what is compared, from top to bottom), label (of the method: colour and marker), difference,
-            low, high (points), one row per row and label. A hollow mark: the interval holds 0. Those of few seeds can
+            low, high (points), one row per row and label; p_holm, if there. A hollow mark: not significant by p_holm,
+            or, without it, an interval around 0. Intervals of few seeds can
             leave -100..100: cut there, where differences end.
         metric: its name, for the label of the axis.
         title: the question that the figure answers, and of which data.
     """
     _need(table, ["row", "label", "difference", "low", "high"])
     rows, shown = list(dict.fromkeys(table["row"])), looks(table["label"])
-    lines = table.groupby("row")["label"].nunique().max()
+    lines, tested = table.groupby("row")["label"].nunique().max(), "p_holm" in table
     ax = _axes(ax, 6.5, 0.9 + len(rows) * max(0.3, 0.2 * lines, 0.17 * (1 + max(row.count("\n") for row in rows))))
     ax.axvline(0, color="0.5", linewidth=0.9, zorder=0)
     for label, (colour, marker) in shown.items():
@@ -216,7 +217,9 @@ def forest(table, *, ax=None, metric="F1", title=None):
             here = [other for other in shown if ((table["row"] == entry.row) & (table["label"] == other)).any()]
             place = rows.index(entry.row) + (here.index(label) - (len(here) - 1) / 2) * 0.6 / len(here)
             ax.plot([entry.low, entry.high], [place, place], color=colour, linewidth=1.6, solid_capstyle="butt")
-            face = "white" if entry.low <= 0 <= entry.high else colour
+            p = entry.p_holm if tested else math.nan
+            holds = p < LEVEL if p == p else not entry.low <= 0 <= entry.high
+            face = colour if holds else "white"
             ax.plot(entry.difference, place, marker, color=colour, markerfacecolor=face, markersize=6)
         ax.plot([], [], marker=marker, color=colour, label=label)
     left, right = ax.get_xlim()
@@ -225,7 +228,8 @@ def forest(table, *, ax=None, metric="F1", title=None):
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
-    ax.set_xlabel(f"difference in {metric} (points; line: 95% interval; hollow: it holds 0)")
+    hollow = "not significant after Holm" if tested else "it lies around 0"
+    ax.set_xlabel(f"difference in {metric} (points; line: 95% interval; hollow: {hollow})")
     if len(shown) > 1:
         _legend_beside(ax)
     if title:

@@ -10,13 +10,13 @@ TASK_NAMES = {
 
 
 def markdown(table):
-    """A DataFrame as a Markdown table; numbers with one decimal, whole numbers without."""
+    """A DataFrame as a Markdown table; numbers with one decimal, whole numbers without, small ones in full."""
     if not len(table):
         return "(none)"
 
     def cell(value):
         if isinstance(value, float):
-            return "" if value != value else f"{value:,.1f}"
+            return "" if value != value else f"{value:,.1f}" if abs(value) >= 0.05 or not value else f"{value:g}"
         return str(value)
 
     head = "| " + " | ".join(map(str, table.columns)) + " |"

@@ -12,6 +12,7 @@ from ..languages import language_of
 from .tables import markdown
 
 LEVEL = 0.05  # a difference holds where p, adjusted by Holm, lies below
+UNSURE = 5  # points of F1, larger than what these methods gain: to rule out more says nothing
 
 
 def signed(points):
@@ -75,7 +76,11 @@ def verdict(table, *, metric="F1"):
         of_all = f"{len(holds)} of {len(table)} comparisons" if len(table) > 1 else "The one comparison"
         text = f"{of_all} {'is' if len(holds) == 1 else 'are'} significant: {found}"
     if len(others):
-        text += f"; {'in the rest, ' if len(holds) else ''}effects above {ruled_out(others):.1f} {metric} are ruled out"
+        size = ruled_out(others)
+        rest = f"effects above {size:.1f} {metric} are ruled out"
+        if size > UNSURE:
+            rest = f"this test cannot tell effects up to {size:.1f} {metric} from none"
+        text += f"; {'in the rest, ' if len(holds) else ''}{rest}"
     return f"{text}."
 
 

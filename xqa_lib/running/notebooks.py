@@ -101,7 +101,7 @@ def _run(source, page, parameters):
         progress_bar=False,
         stderr_file=sys.stderr,
         cwd=str(FOLDER.parent),
-        extra_arguments=["--log-level=ERROR"],  # of the kernel, which else warns of its own connection each time
+        extra_arguments=["--log-level=CRITICAL"],  # of the kernel, which else warns of its own connection each time
     )
 
 
