@@ -23,12 +23,12 @@ def rows(code, passages=8):
     found = []
     for number in range(passages):
         pick = {
-            name: list(table.items())[(number * step + start) % len(table)]
-            for name, table, step, start in (
-                ("town", TOWNS, 1, 0),
-                ("other", TOWNS, 1, 2),
-                ("day", DAYS, 1, 0),
-                ("good", GOODS, 1, 1),
+            name: list(table.items())[at % len(table)]
+            for name, table, at in (
+                ("town", TOWNS, number),
+                ("other", TOWNS, number + 2 + number // len(TOWNS)),  # or the seventh nearly repeats the first
+                ("day", DAYS, number),
+                ("good", GOODS, number + 1),
             )
         }
         words = {name: pair[code != "en"] for name, pair in pick.items()}

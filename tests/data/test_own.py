@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -193,6 +194,25 @@ def test_a_passage_of_any_language_joins_its_ids(folder):
     whole = {"en": [replace(e, context="one") for e in parallel["en"]]}
     with pytest.raises(DataError, match="found one with 24 of 24 questions; split it, or add questions about others"):
         own.split(whole, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda text: text + "  ", lambda text: text.replace(" ", "\u00a0 "), lambda text: text.replace("1", "One")],
+)
+def test_copies_of_a_passage_that_differ_a_little_stay_together(folder, change):
+    """Of each passage one row is as it was, another is changed: neither may teach what the other tests."""
+    for code in own_folder.TEMPLATES:
+        found = [(*r[:2], change(r[2]) if r[0].endswith("-1") else r[2], *r[3:]) for r in own_folder.rows(code)]
+        write(folder, code, found)
+    parallel, wrong, _ = own.examine(folder)
+    assert wrong == []
+    assert len(set(own.passages_of(parallel).values())) == 8
+    cfg = study(folder)
+    roles.prepare(cfg)
+    leaks = pd.read_csv(cfg.results_folder / "data" / "leakage.csv").query("training == 'parallel'")
+    assert len(leaks) == 2 * 2  # sets, languages
+    assert not leaks[["id", "context", "near"]].any(axis=None)
 
 
 def test_the_interval_to_expect():

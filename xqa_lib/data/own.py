@@ -16,7 +16,7 @@ from pathlib import Path
 from ..errors import DataError
 from ..languages import CODE, in_order
 from ..sampling import pseudo_random_key
-from . import squad_format
+from . import leakage, squad_format
 
 PARTS = ("train", "dev", "test")
 HELD_OUT = 0.2  # share of the ids in each of dev and test
@@ -110,7 +110,10 @@ def usual_spelling(code):
 
 
 def passages_of(parallel):
-    """id -> the first id, by its text, of its passage: equal for ids that any language has in one passage."""
+    """id -> the first id, by its text, of its passage: equal for ids that any language has in one passage.
+
+    Copies of a passage are one passage, also where white space differs or a word was edited (`leakage.near_duplicates`).
+    """
     parent = {}
 
     def root(example_id):
@@ -118,11 +121,16 @@ def passages_of(parallel):
             example_id = parent[example_id]
         return example_id
 
+    def join(one, other):
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+
     for examples in parallel.values():
         first = {}
         for example in examples:
-            low, high = sorted((root(example.id), root(first.setdefault(example.context, example.id))))
-            parent[high] = low
+            join(example.id, first.setdefault(leakage.normalised_context(example.context), example.id))
+        for one, other in leakage.near_duplicates(first, first):
+            join(first[one], first[other])
     return {example_id: root(example_id) for example_id in list(parent)}
 
 
@@ -145,7 +153,8 @@ def split(parallel, seed):
     if parts != ["train"] or held < len(passage) / 3:
         raise DataError(
             f"expected passages small enough to be shared out among training, development and test, found one with "
-            f"{max(sizes.values())} of {len(passage)} questions; split it, or add questions about others"
+            f"{max(sizes.values())} of {len(passage)} questions; split it, or add questions about others (texts that are "
+            "nearly the same count as one passage)"
         )
     return {example_id: part_of[name] for example_id, name in passage.items()}
 
