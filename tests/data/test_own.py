@@ -284,7 +284,14 @@ def test_files_that_changed_since_the_parameters_were_composed(folder):
         roles.prepare(params.load_params("own/smoke"))
 
 
-def test_questions_drawn_for_the_test_are_of_every_pair(folder):
+def test_the_test_reads_every_question_and_the_development_set_some(folder):
+    for code in own_folder.TEMPLATES:
+        found = own_folder.rows(code)
+        more = [(f"{r[0]}-{n}", *r[1:]) for n in range(20) for r in found]
+        write(folder, code, more)
     cfg = study(folder, "full")
-    assert cfg.data.questions_of("own-test") == 60
-    assert json.loads(json.dumps(cfg.as_dict()))["sweeps"]["few_ids"] == [3, 6]
+    roles.prepare(cfg)
+    for name, expected in (("own-dev", 60), ("own-test", 120)):
+        found = Counter((e.question_lang, e.context_lang) for e in prepared.read_evaluation(cfg, name))
+        assert found == {(a, b): expected for a in cfg.sampling.languages for b in cfg.sampling.languages}
+    assert json.loads(json.dumps(cfg.as_dict()))["sweeps"]["few_ids"] == [60, 120]

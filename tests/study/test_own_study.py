@@ -62,6 +62,14 @@ def test_the_cost_is_that_of_the_tokens(composed):
     assert found["English reader"] == pytest.approx(36 * 2 * squad["tflop"] / squad["examples"] / 2)
 
 
+def test_the_cost_counts_every_question_of_the_test(composed):
+    _, text, _, parallel = composed
+    cfg = params.checked(yaml.safe_load(text), "test")
+    few = own_study.cost(cfg, parallel, dict.fromkeys([f"{n}" for n in range(60)], "dev"))["reading"]
+    part = {str(n): "test" if n < 100 else "dev" for n in range(200)}  # the development set stops at 60
+    assert own_study.cost(cfg, parallel, part)["reading"] == pytest.approx(few * 160 / 60)
+
+
 def test_the_cost_of_another_encoder_is_not_guessed(composed):
     _, text, _, parallel = composed
     cfg = params.checked(yaml.safe_load(text), "test")

@@ -112,7 +112,7 @@ def usual_spelling(code):
 def passages_of(parallel):
     """id -> the first id, by its text, of its passage: equal for ids that any language has in one passage.
 
-    Copies of a passage are one passage, also where white space differs or a word was edited (`leakage.near_duplicates`).
+    Copies are one passage, also where white space differs or a word was edited (`leakage.near_duplicates`).
     """
     parent = {}
 
@@ -153,8 +153,8 @@ def split(parallel, seed):
     if parts != ["train"] or held < len(passage) / 3:
         raise DataError(
             f"expected passages small enough to be shared out among training, development and test, found one with "
-            f"{max(sizes.values())} of {len(passage)} questions; split it, or add questions about others (texts that are "
-            "nearly the same count as one passage)"
+            f"{max(sizes.values())} of {len(passage)} questions; split it, or add questions about others "
+            "(texts that are nearly the same count as one passage)"
         )
     return {example_id: part_of[name] for example_id, name in passage.items()}
 

@@ -86,7 +86,7 @@ def cost(params, parallel, part):
 
     runs = len(params.trained) * seeds
     part_of_ids = [few for few in params.sweeps.few_ids if few]
-    scored = read("dev", params.data.evaluation_questions) + read("test", params.data.evaluation_questions)
+    scored = sum(read(name, params.data.questions_of(f"own-{name}")) for name in ("dev", "test"))
     swept = len(part_of_ids) * len(params.sweeps.methods) * seeds * read("dev", params.sweeps.evaluation_questions)
     record = json.loads((ROOT / SQUAD_RECORD).read_text(encoding="utf-8"))
     english = len(own.reader_questions(Path(params.data.folder))) or own.READER_QUESTIONS
