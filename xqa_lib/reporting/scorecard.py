@@ -9,7 +9,7 @@ import math
 import pandas as pd
 
 from .. import significance
-from ..data import own, prepared
+from ..data import prepared
 from ..sampling import KEY, pseudo_random_key
 from ..study.layout import ZERO_SHOT
 from . import figures, words
@@ -154,7 +154,7 @@ def advice(report, pairs, points):
         )
     gain = f"{words.signed(first['difference'])} F1 {words.interval(first['low'], first['high'])}"
     if method == ZERO_SHOT:
-        found.append(f"Keep the English reader: on the development set no trained model was better (test: {gain}).")
+        found.append(f"Keep the English reader: in development no method was better, mean of its seeds (test: {gain}).")
     elif first["low"] > 0:
         found.append(f"Take the trained model: your questions gain {gain} outside English alone.")
     elif first["high"] < 0:
@@ -175,12 +175,12 @@ def advice(report, pairs, points):
             found.append(f"More questions will probably help: the curve still rises ({more}, development set).")
         else:
             found.append(f"That more questions of this kind would help is not shown ({more}, development set).")
-    ids = int(pairs[pairs["context_lang"] != ""]["ids"].max())
-    if own.half_width(ids) > 5:
-        needed = math.ceil((own.half_width(1) / 5) ** 2)
+    single = pairs[pairs["context_lang"] != ""]
+    ids, half_width = int(single["ids"].max()), ((single["high"] - single["low"]) / 2).median()
+    if half_width > 5:
         found.append(
-            f"The test is small: with {ids} questions a language pair's gain is known to about ± "
-            f"{own.half_width(ids):.0f} points; ± 5 would take about {needed}."
+            f"The test is small: with {ids} questions a language pair's gain is known to about ± {half_width:.0f} "
+            f"points; ± 5 would take about {math.ceil(ids * (half_width / 5) ** 2)}."
         )
     return found
 
