@@ -108,6 +108,22 @@ def test_one_language_another_form_and_no_folder(folder, tmp_path):
     ]
 
 
+def test_what_is_wrong_with_the_readers_questions_is_listed_too(folder):
+    reader = folder / "reader"
+    (reader / "broken.json").write_text("{", encoding="utf-8")
+    row = own_folder.rows("en")[0]
+    more = own_folder.table([("r-q0-0", *row[1:]), ("r-new", *row[1:4], "Mondy")])
+    (reader / "more.csv").write_text(more, encoding="utf-8")
+    (reader / "questions.tsv").write_text(more, encoding="utf-8")
+    forms, broken, answer, repeated = problems(folder)
+    assert forms.startswith("mine/reader: expected .json, .jsonl, .csv or a saved dataset, found questions.tsv: ")
+    assert broken.startswith("mine/reader/broken.json: line 1, column 2: expected JSON")
+    assert answer.startswith('mine/reader/more.csv: line 3 (id "r-new").answers[0]: expected the answer "Mondy"')
+    assert repeated == (
+        'mine/reader: expected each id once, found "r-q0-0" in more.csv and questions.csv: rename one of them'
+    )
+
+
 def test_json_beside_csv(folder):
     path = folder / "parallel" / "en.csv"
     examples = squad_format.read_squad(path, question_lang="en", context_lang="en")
@@ -256,9 +272,6 @@ def test_the_reader_is_not_taught_a_passage_of_the_user(folder):
     cfg = study(folder)
     roles.prepare(cfg)
     assert seen[2] not in {e.context for e in prepared.read_reader_training(cfg)}
-    path.write_text(own_folder.table([("r-q0-0", *seen[1:])]), encoding="utf-8")
-    with pytest.raises(DataError, match="expected each id once, found 'r-q0-0' twice"):
-        own.reader_questions(folder)
 
 
 def test_other_data_make_the_same_reader(folder):

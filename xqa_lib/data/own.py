@@ -45,13 +45,8 @@ def examine(folder):
     if not place.is_dir():
         return {}, [f"{place}: expected this folder with a file for each language, found none; check the path"], []
     problems, notes, paths = [], [], {}
-    for path in sorted(path for path in place.iterdir() if not path.name.startswith(".")):
-        name = path.name if path.is_dir() else path.stem
-        if not path.is_dir() and path.suffix.lower() not in FORMS:
-            forms = f"{', '.join(FORMS)} or a saved dataset"
-            problems.append(f"{place}: expected {forms}, found {path.name}: save it as one of these, or take it away")
-            continue
-        paths.setdefault(usual_spelling(name), []).append((name, path))
+    for path in _files(place, problems):
+        paths.setdefault(usual_spelling(_code(path)), []).append((_code(path), path))
     for code, found in paths.items():
         names = ", ".join(path.name for _, path in found)
         if len(found) > 1:
@@ -69,16 +64,54 @@ def examine(folder):
     parallel = {}
     for code in codes:
         path = paths[code][0][1]
-        try:
-            examples, wrong = squad_format.examine(path)
-            notes += squad_format.repeated_answers(path)
-        except DataError as error:
-            problems.append(str(error))
-            continue
-        problems += [f"{path}: {problem}" for problem in wrong]
-        parallel[code] = [replace(example, question_lang=code, context_lang=code) for example in examples]
+        if (examples := _examples(path, problems, notes)) is not None:
+            parallel[code] = [replace(example, question_lang=code, context_lang=code) for example in examples]
     problems += [] if problems else _misfits(parallel, place)
-    return parallel, problems, notes
+    return parallel, [*problems, *_reader_problems(folder, notes)], notes
+
+
+def _files(place, problems):
+    """The paths in a folder that can be data, in the order of their names; others are problems."""
+    found = []
+    for path in sorted(path for path in place.iterdir() if not path.name.startswith(".")):
+        if path.is_dir() or path.suffix.lower() in FORMS:
+            found.append(path)
+            continue
+        forms = f"{', '.join(FORMS)} or a saved dataset"
+        problems.append(f"{place}: expected {forms}, found {path.name}: save it as one of these, or take it away")
+    return found
+
+
+def _code(path):
+    return path.name if path.is_dir() else path.stem
+
+
+def _examples(path, problems, notes):
+    """The good examples of a file; None of one that cannot be read. What is wrong or chosen is added to the lists."""
+    try:
+        examples, wrong = squad_format.examine(path)
+        notes += squad_format.repeated_answers(path)
+    except DataError as error:
+        problems.append(str(error))
+        return None
+    problems += [f"{path}: {problem}" for problem in wrong]
+    return examples
+
+
+def _reader_problems(folder, notes):
+    """What is wrong with FOLDER/reader, where there is one."""
+    place = Path(folder) / "reader"
+    problems, seen = [], {}  # id -> the file that has it
+    for path in _files(place, problems) if place.is_dir() else ():
+        for example in _examples(path, problems, notes) or ():
+            if example.id in seen:
+                problems.append(
+                    f"{place}: expected each id once, found {squad_format.quote(example.id)} in {seen[example.id]} and "
+                    f"{path.name}: rename one of them"
+                )
+                break
+            seen[example.id] = path.name
+    return problems
 
 
 def _misfits(parallel, place):
@@ -165,12 +198,9 @@ def reader_questions(folder):
     Raises:
         DataError: a file that cannot be read.
     """
-    paths = sorted(p for p in (Path(folder) / "reader").glob("*") if p.suffix.lower() in FORMS)
-    examples = [e for path in paths for e in squad_format.read_squad(path, question_lang="en", context_lang="en")]
-    repeated = next((i for i, count in Counter(e.id for e in examples).items() if count > 1), None)
-    if repeated is not None:
-        raise DataError(f"{folder}/reader: expected each id once, found {repeated!r} twice; rename one of them")
-    return examples
+    place = Path(folder) / "reader"
+    paths = _files(place, []) if place.is_dir() else []
+    return [e for path in paths for e in squad_format.read_squad(path, question_lang="en", context_lang="en")]
 
 
 def fingerprint(folder):
