@@ -357,8 +357,8 @@ def test_check_notes_answers_that_occur_twice(run, tmp_path):
 def test_export_names_the_folder(run, module, tmp_path):
     calls = []
     module("study.params", load_params=lambda source: source)
-    module("reporting.take_away", write=lambda study, onnx: calls.append((study, onnx)) or tmp_path)
-    assert run("export")[1].startswith(f"{tmp_path}: the model to take away")
+    module("reporting.take_away", write=lambda study, onnx: calls.append((study, onnx)) or (tmp_path, ["one"]))
+    assert run("export")[1].startswith(f"note: one\n{tmp_path}: the model to take away")
     assert run("export", "--study", "own/full", "--onnx")[0] == 0
     assert calls == [("params.yaml", False), ("own/full", True)]
 

@@ -220,7 +220,9 @@ def _export(options):
     from .reporting import take_away
     from .study import params
 
-    folder = take_away.write(params.load_params(options.study), onnx=options.onnx)
+    folder, notes = take_away.write(params.load_params(options.study), onnx=options.onnx)
+    for note in notes:
+        print(f"note: {note}")
     print(f"{folder}: the model to take away; its card is README.md, how to use it: docs/use-the-model.md")
     return 0
 

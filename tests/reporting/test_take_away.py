@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -81,8 +82,8 @@ def test_the_development_set_chooses(study):
 def test_the_folder_and_its_card(study):
     from huggingface_hub import ModelCard
 
-    folder = take_away.write(study)
-    assert folder == study.runs_folder / "best"
+    folder, notes = take_away.write(study)
+    assert (folder, notes) == (study.runs_folder / "best", [])
     chosen = layout.student_folder(study, "skd-map", 2)
     assert (folder / "model.safetensors").read_bytes() == (chosen / "model.safetensors").read_bytes()
     assert not (folder / "model.onnx").exists()
@@ -96,6 +97,54 @@ def test_the_folder_and_its_card(study):
     assert found == expected
     assert "SKD, mAP@10, seed 2" in card.text
     assert "None" not in card.text
+
+
+def test_an_edited_card_stays_with_its_model(study):
+    folder, _ = take_away.write(study)
+    (folder / "README.md").write_text("mine", encoding="utf-8")
+    (folder / "model.onnx").write_bytes(b"made before")
+    _, (note,) = take_away.write(study)
+    assert "README.md: kept" in note
+    assert (folder / "README.md").read_text(encoding="utf-8") == "mine"
+    assert (folder / "model.onnx").read_bytes() == b"made before"
+    (folder / "model.safetensors").write_bytes(b"another model's")
+    _, (note,) = take_away.write(study)
+    assert "the one before is README-before.md" in note
+    assert (folder / "README-before.md").read_text(encoding="utf-8") == "mine"
+    assert (folder / "README.md").read_text(encoding="utf-8").startswith("---\nlanguage:")
+    assert not (folder / "model.onnx").exists()
+    (folder / "README.md").unlink()
+    (folder / "README-before.md").unlink()
+
+
+@pytest.mark.parametrize(
+    ("method", "with_squad", "licence", "made"),
+    [
+        ("skd-map", True, "encoder-mit-squad-cc-by-sa-4.0-own-questions", "then 12 parallel questions"),
+        ("skd-map", False, "encoder-mit-own-questions", "then 12 parallel questions"),
+        ("zero-shot", True, "encoder-mit-squad-cc-by-sa-4.0", "no parallel question trained it"),
+        ("zero-shot", False, "encoder-mit-own-questions", "no parallel question trained it"),
+    ],
+)
+def test_the_card_names_what_taught_the_model(study, monkeypatch, method, with_squad, licence, made):
+    monkeypatch.setattr(own, "reader_questions", lambda _: [] if with_squad else ["a question"])
+    text = take_away.card(study, report.load_scores(study), method, 0 if method == "zero-shot" else 2)
+    _, metadata, body = text.split("---\n", 2)
+    assert yaml.safe_load(metadata)["license_name"] == licence
+    assert made in body
+    assert ("SQuAD under CC BY-SA 4.0" in body) == with_squad
+    assert ("is yours to name" in body) == ("own-questions" in licence)
+    assert ("parallel questions of the user's" in body) == (method == "skd-map")
+
+
+def test_the_card_tells_of_the_questions_that_trained(study, tmp_path):
+    reader = Path(study.data.folder) / "reader"
+    reader.rename(tmp_path / "away")
+    try:
+        with pytest.raises(DataError, match=r"its files are not those that params.yaml was composed for"):
+            take_away.write(study)
+    finally:
+        (tmp_path / "away").rename(reader)
 
 
 def test_other_studies_have_none(study):
@@ -177,7 +226,7 @@ def test_a_study_ends_with_a_scorecard_and_the_model_that_was_scored(tmp_path):
     assert page.startswith("# Scorecard: x-sahra")
     assert (tmp_path / "reports" / "figures" / "own-pairs.png").is_file()
     assert [part for part in (3, 6, 12) if f"\n| {part} |" not in page] == []  # a quarter, half and all of the ids
-    best = take_away.write(cfg)
+    best, _ = take_away.write(cfg)
     runs = built.scores.set_index(["system", "seed", "set"]).sort_index()
     chosen = runs.loc[(*scorecard.choose(cfg, built.scores), "own-test")]
     asked = {(e.id, e.question_lang, e.context_lang): e for e in prepared.read_evaluation(cfg, "own-test")}

@@ -1,5 +1,6 @@
 """A model to take away: the best of a study of a user's own language, as a folder for `transformers` with its card."""
 
+import filecmp
 import shutil
 
 import pandas as pd
@@ -21,31 +22,44 @@ def write(params, *, onnx=False):
         onnx: write model.onnx beside it, too.
 
     Returns:
-        The folder: config, model.safetensors, tokenizer, and README.md, the card.
+        (folder, notes): config, model.safetensors, tokenizer, and README.md, the card; lines about a card that was
+        edited: it stays beside the weights that it tells of.
 
     Raises:
-        DataError: another profile's study, or models that are not there.
+        DataError: another profile's study, models that are not there, or questions that changed or went since.
     """
     if params.data.source != "own":
         raise DataError(
             f"expected a study of your own language, found {params.study}: its models keep the pieces of its own texts "
             "alone; make reproduce PROFILE=own DATA=FOLDER"
         )
+    own.read(params.data.folder, params.data.folder_sha256)  # the card tells of it
     scores = report.load_scores(params)
     method, seed = scorecard.choose(params, scores)
     reader = method == layout.ZERO_SHOT
     source = layout.reader_folder(params) if reader else layout.student_folder(params, method, seed)
     if not source.is_dir():
         raise DataError(f"{source} is missing: run `make reproduce PROFILE=own DATA={params.data.folder}`")
-    folder = params.runs_folder / "best"
+    folder, text, notes = params.runs_folder / "best", card(params, scores, method, seed), []
+    before, weights = folder / "README.md", "model.safetensors"
+    edited = before.is_file() and before.read_text(encoding="utf-8") != text
+    same = (folder / weights).is_file() and filecmp.cmp(folder / weights, source / weights, shallow=False)
     with atomic_folder(folder) as out:
+        if same:  # what was added or edited since is of this model
+            shutil.copytree(folder, out, dirs_exist_ok=True)
         shutil.copytree(source, out, dirs_exist_ok=True)
-        write_text(out / "README.md", card(params, scores, method, seed))
+        if edited and same:
+            notes.append(f"{before}: kept, though it differs from the card of today: take it away to have that one")
+        else:
+            write_text(out / before.name, text)
+        if edited and not same:
+            shutil.copy(before, out / "README-before.md")
+            notes.append(f"{before}: new, for another model; the one before is README-before.md")
         if onnx:
             from ..training import onnx_export
 
             onnx_export.export(out, out / "model.onnx")
-    return folder
+    return folder, notes
 
 
 def card(params, scores, method, seed):
@@ -59,7 +73,8 @@ def card(params, scores, method, seed):
     pairs = evaluation.pair_means(part)
     languages = params.sampling.languages
     name = f"reader-{'-'.join(languages)}"
-    squad = not own.reader_questions(params.data.folder)
+    squad, zero_shot = not own.reader_questions(params.data.folder), method == layout.ZERO_SHOT
+    taught = {"encoder-mit": True, "squad-cc-by-sa-4.0": squad, "own-questions": not (squad and zero_shot)}
     results = [
         {
             "task": {"type": "question-answering"},
@@ -80,7 +95,7 @@ def card(params, scores, method, seed):
     metadata = {
         "language": languages,
         "license": "other",
-        "license_name": "encoder-mit-squad-cc-by-sa-4.0-own-questions" if squad else "encoder-mit-own-questions",
+        "license_name": "-".join(part for part, used in taught.items() if used),
         "library_name": "transformers",
         "pipeline_tag": "question-answering",
         "base_model": base,
@@ -91,12 +106,11 @@ def card(params, scores, method, seed):
     return words.page(
         "model_card.md.j2",
         metadata=yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True),
-        label="the English reader alone (zero-shot)"
-        if method == layout.ZERO_SHOT
-        else f"{params.methods[method].label}, seed {seed}",
+        label="" if zero_shot else f"{params.methods[method].label}, seed {seed}",
         name=name,
         params=params,
         squad=squad,
+        own_questions=taught["own-questions"],
         base=base,
         ids=len(prepared.read_parallel(params)["en"]),
         pairs=pd.DataFrame(
