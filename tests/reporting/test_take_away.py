@@ -189,6 +189,9 @@ def test_the_page_s_code_answers_without_this_project(readers, name, tmp_path):
     assert len(BLOCKS) == 3
     rows = [row for code in own_folder.TEMPLATES for row in own_folder.rows(code)[:9]]
     asked = [(question, f"\u00a0 {context}  ") for _, _, context, question, _ in rows]
+    asked.append((" ".join(row[3] for row in rows[:9]), rows[0][2]))  # a question that is cut
+    # an accent in a character of its own behind each word
+    asked += [(question, re.sub(r"(\w)(?!\w)", "\\1\u0301", context)) for question, context in asked[:9]]
     asked.append((rows[0][3], " ".join(row[2] for row in rows)))  # several windows
     more = f"""
 for question, passage in {asked!r}:
@@ -197,6 +200,7 @@ for question, passage in {asked!r}:
     code = "\n".join([ALONE, *BLOCKS, more]).replace("runs/own/best", folder.as_posix())
     length = AutoTokenizer.from_pretrained(folder).model_max_length
     code = code.replace("max_length=384", f"max_length={min(384, length)}").replace("overlap=128", "overlap=48")
+    code = code.replace("[:64]", f"[:{min(384, length) // 6}]")  # as `predict.WindowSizes`
     run = subprocess.run([sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     lines = [ast.literal_eval(line) for line in run.stdout.strip().splitlines()]
