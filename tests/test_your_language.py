@@ -23,6 +23,9 @@ def test_the_curve_is_that_of_the_real_study():
     assert list(curve["value"]) == [10, 20, 40, 60]
     assert f"from {first:.1f} to {', '.join(most)} and {last} (cross-entropy, eight seeds)" in GUIDE
     assert set(curve["seeds"]) == {8}
+    assert "from 10 questions on, each step adds less than a point, no more than seeds differ by" in GUIDE
+    assert (curve["f1"].diff().dropna() < curve["f1_sd"].rolling(2).max().dropna()).all()  # standard deviations
+    assert curve["f1"].diff().max() < 1
 
 
 def test_the_gains_are_those_of_the_real_study():

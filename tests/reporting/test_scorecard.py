@@ -53,7 +53,7 @@ def report(monkeypatch):
         ]
         asked = pd.DataFrame(asked, columns=["set", "id", "question_lang", "context_lang", "question", "answer"])
         monkeypatch.setattr(prepared, "read_questions", lambda _: asked)
-        curve = [("few-resource", value, "gxlt", f1, 1.0) for value, f1 in (("all", 46.0), ("9", 42.0), ("18", 44.0))]
+        curve = [("few-resource", value, "gxlt", f1, 1.0) for value, f1 in (("36", 46.0), ("9", 42.0), ("18", 44.0))]
         tests = [("few-resource", "9", -4.0, -6.0, -2.0), ("few-resource", "18", -rise[0], -rise[2], -rise[1])]
         tables = {
             "ablations": pd.DataFrame(curve, columns=["experiment", "value", "task", "f1", "f1_sd"]),
@@ -86,7 +86,7 @@ def test_answers_to_read_are_of_all_verdicts_and_of_no_english_alone(report):
     made = report(lambda *key: (0.0, 0.4, 1.0)[key[3] % 3], ids=18)
     found = scorecard.answers(made)
     assert found["verdict"].value_counts().to_dict() == scorecard.SHOWN
-    assert {"right": {"answer 1.0"}, "near": {"answer 0.4"}, "wrong": {"answer 0.0"}} == {
+    assert {"right": {"answer 1.0"}, "partly": {"answer 0.4"}, "wrong": {"answer 0.0"}} == {
         verdict: set(part["prediction"]) for verdict, part in found.groupby("verdict")
     }
     assert not ((found["question_lang"] == "en") & (found["context_lang"] == "en")).any()
@@ -95,12 +95,12 @@ def test_answers_to_read_are_of_all_verdicts_and_of_no_english_alone(report):
 
 def test_answers_are_escaped_and_keep_their_direction():
     table = pd.DataFrame(
-        [("near", "a", "x-mine", "en", "<b>\n", "a|b", "")],
+        [("partly", "a", "x-mine", "en", "<b>\n", "a|b", "")],
         columns=["verdict", "id", "question_lang", "context_lang", "question", "answer", "prediction"],
     )
     (row,) = scorecard.readable_answers(table).to_dict("records")
     assert row == {
-        "": "near",
+        "": "partly",
         "languages": "x-mine → en",
         "question": '<span dir="auto">&lt;b&gt; </span>',
         "expected": '<span dir="auto">a&#124;b</span>',

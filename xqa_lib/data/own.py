@@ -20,7 +20,7 @@ from . import leakage, squad_format
 
 PARTS = ("train", "dev", "test")
 HELD_OUT = 0.2  # share of the ids in each of dev and test
-LEAST_IDS, LEAST_PASSAGES = 20, 5  # below them four questions or fewer would test, or none
+LEAST_IDS, LEAST_PASSAGES = 20, 5  # of fewer, a fifth is less than four questions, or than a passage
 READER_QUESTIONS = 10_000
 FORMS = (".json", ".jsonl", ".csv")
 # standard deviation, in points, of the change of one question's F1 in one language pair by training: 32 and 34 for the

@@ -15,7 +15,7 @@ from ..study.layout import ZERO_SHOT
 from . import figures, words
 
 DEV, TEST = "own-dev", "own-test"
-SHOWN = {"right": 7, "near": 7, "wrong": 6}  # answers to read
+SHOWN = {"right": 7, "partly": 7, "wrong": 6}  # answers to read
 WEAK = 50.0  # points of F1 in English below which the reader, not the language, is the limit
 
 
@@ -92,7 +92,7 @@ def answers(report):
     """Answers of the chosen model to read: verdict, question, passage (languages), expected, found, of other languages.
 
     Drawn by id and languages from the test, of each verdict as many as `SHOWN` or as there are: *right* matches
-    exactly, *near* shares words, *wrong* none. English alone is left out.
+    exactly, *partly* shares words, *wrong* none. English alone is left out.
     """
     method, seed = choose(report.params, report.scores)
     scores, asked = report.scores, prepared.read_questions(report.params)
@@ -100,7 +100,7 @@ def answers(report):
     chosen = chosen.merge(asked, on=["set", *KEY])
     chosen = chosen[(chosen["question_lang"] != "en") | (chosen["context_lang"] != "en")]
     chosen["verdict"] = [
-        "right" if em == 1 else "near" if f1 else "wrong" for em, f1 in zip(chosen["em"], chosen["f1"], strict=True)
+        "right" if em == 1 else "partly" if f1 else "wrong" for em, f1 in zip(chosen["em"], chosen["f1"], strict=True)
     ]
     order = [pseudo_random_key("answers", *key) for key in chosen[KEY].itertuples(index=False)]
     chosen = chosen.assign(order=order).sort_values("order")
@@ -133,8 +133,7 @@ def curve(report):
     tests = report.tables["ablation-tests"].query("experiment == 'few-resource'")
     tests = tests[["value"]].astype(str).join(-tests[["difference", "low", "high"]])
     table = points.astype({"value": str}).merge(tests, on="value", how="left").rename(columns=names)
-    ids = table.pop("value").replace("all", str(report.tables["runs"]["ids"].max()))
-    return table.assign(ids=ids.astype(int)).sort_values("ids", ignore_index=True)
+    return table.assign(ids=table.pop("value").astype(int)).sort_values("ids", ignore_index=True)
 
 
 def advice(report, pairs, points):
