@@ -49,3 +49,10 @@ def test_the_note_tells_size_method_and_seed():
     assert "<b>05_evaluation: zero-shot (the English reader)</b>" in full
     assert "<code>reports/xquad/README.md</code>" in full
     assert "nothing" not in full
+
+
+@pytest.mark.parametrize(
+    ("profile", "data"), [("embedded", "the corpus that"), ("xquad", "real data"), ("own", "your data")]
+)
+def test_the_note_tells_whose_data_they_are(profile, data):
+    assert f"on {data}" in size_note(load_params(f"{profile}/full"), "05_evaluation", method="ce", seed=1).data

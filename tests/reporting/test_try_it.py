@@ -49,6 +49,11 @@ def test_what_a_typed_text_has_that_the_readers_do_not_know(folders):  # noqa: F
     shown = try_it.compared(SMOKE, readers, try_it.typed("who is Qxv", "Qxv Q 🌍 of Xyzzy")).data
     assert "Unknown to the readers, which take each of them for one and the same sign: Q, x, v, 🌍" in shown
     assert "cut finer" in shown
+    part, whole = "the pieces of this study's texts alone are kept", "the whole vocabulary of their encoder"
+    assert part in shown.replace("&#x27;", "'")
+    every = replace(SMOKE, encoder=replace(SMOKE.encoder, vocabulary="all"))
+    shown = try_it.compared(every, readers, try_it.typed("who is Qxv", "Qxv")).data
+    assert (whole in shown, "are kept" in shown) == (True, False)
     assert (
         "No passage of the study is in this script" in try_it.compared(SMOKE, readers, try_it.typed("Ж", "Ж ЖЖ")).data
     )

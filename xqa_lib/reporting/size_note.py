@@ -36,10 +36,10 @@ def size_note(params, notebook, **selection):
             f'The full run: <a href="../{escape(page)}">{escape(page)}</a>{_took(full, notebook, chosen)}'
         )
         return HTML(f'<div style="{_BOX.format("230,159,0")}"><b>{title}</b><br>{said}</div>')
-    data = "the corpus that the project generates" if params.data.source == "factbook" else "real data"
+    kinds = {"factbook": "the corpus that the project generates", "real": "real data", "own": "your data"}
     results, report = (folder.relative_to(ROOT).as_posix() for folder in (params.results_folder, params.reports_folder))
     said = (
-        f"🟦 <b>Full size</b> of the study <code>{escape(params.study)}</code>, on {data}; "
+        f"🟦 <b>Full size</b> of the study <code>{escape(params.study)}</code>, on {kinds[params.data.source]}; "
         f"scores in <code>{escape(results)}</code>, report in <code>{escape(report)}/README.md</code>"
     )
     return HTML(f'<div style="{_BOX.format("86,180,233")}"><b>{title}</b><br>{said}</div>')

@@ -84,7 +84,9 @@ def _vocabulary(params, tokenizer, example):
         return ""
     text = f"{example.question} {example.context}"
     unknown = unknown_characters(tokenizer, text)
-    said = []
+    said = ["The readers keep the whole vocabulary of their encoder."]
+    if params.encoder.vocabulary == "study":
+        said = ["Of the encoder's vocabulary, single characters and the pieces of this study's texts alone are kept."]
     if unknown:
         characters = ", ".join(unknown)
         said.append(f"Unknown to the readers, which take each of them for one and the same sign: {characters}.")
@@ -95,7 +97,7 @@ def _vocabulary(params, tokenizer, example):
         here, there = characters_per_piece(tokenizer, [text]), characters_per_piece(tokenizer, own)
         said.append(
             f"A piece of these texts has {here:.1f} characters, of the study's passages in this script {there:.1f}: "
-            + ("words that the study does not know are cut finer." if here < there else "no finer than those.")
+            + ("they are cut finer than those." if here < there else "no finer than those.")
         )
     else:
         said.append("No passage of the study is in this script: nobody has trained or tested the readers on it here.")
