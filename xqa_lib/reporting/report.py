@@ -220,7 +220,7 @@ def forest_table(report):
         ]
         order = part["task"].map(list(IN_WORDS)[::-1].index)
         parts.append(part.assign(row=rows, order=order).sort_values("order", kind="stable"))
-    return pd.concat(parts)[["row", "label", "difference", "low", "high"]]
+    return pd.concat(parts)[["row", "label", "difference", "low", "high", "p_holm"]]
 
 
 def figures_of(report):
