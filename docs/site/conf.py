@@ -27,7 +27,7 @@ FRONT = """
 ```
 """
 # A link to a folder leads to the page that lists it; other folders are in the repository alone.
-FOLDERS = dict.fromkeys(["notebooks", "reports/notebooks"], "docs/site/notebooks")
+FOLDERS = dict.fromkeys(["notebooks", "reports/notebooks", "reports/xquad/notebooks"], "docs/site/notebooks")
 
 project = "Cross-lingual question answering"
 version = release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
@@ -68,7 +68,8 @@ def front_page(app, docname, source):
 def name_pages(app, env):
     """List an executed notebook by its file, which tells method and seed: the titles of several are the same."""
     names = {"docs/api/xqa_lib": "API"}
-    names |= {page: posixpath.basename(page) for page in env.found_docs if page.startswith("reports/notebooks/")}
+    executed = [page for page in env.found_docs if re.match("reports/(.*/)?notebooks/", page)]
+    names |= {page: page.removeprefix("reports/").replace("notebooks/", "") for page in executed}
     for page, name in names.items():
         env.titles[page] = nodes.title("", name)
         next(env.tocs[page].findall(nodes.reference)).children = [nodes.Text(name)]
