@@ -15,7 +15,7 @@ from ..reading.kinds import GUESS
 from ..study import experiments, layout, run_results
 from ..study.layout import ZERO_SHOT
 from . import figures
-from .tables import GUESS_NAME, over_runs
+from .tables import GUESS_NAME, SHORT_TASKS, f1_by_seed, over_runs
 from .words import LEVEL, count, verdict, with_sd
 
 TASKS = ("xlt", "gxlt")
@@ -203,7 +203,7 @@ def comparison_table(params, scores, *, seed=0, resamples=10_000):
                 continue
             key, against = baseline
             a, b = (_of_point(by_setting[setting], experiment, point) for setting in (point.setting.key, key))
-            effect = significance.seed_and_id_test(_by_seed(a), _by_seed(b), resamples=resamples, seed=seed)
+            effect = significance.seed_and_id_test(f1_by_seed(a), f1_by_seed(b), resamples=resamples, seed=seed)
             means = [part.groupby(evaluation.KEY)["f1"].mean() for part in (a, b)]
             compared.append(
                 {
@@ -220,11 +220,6 @@ def comparison_table(params, scores, *, seed=0, resamples=10_000):
     return pd.DataFrame(rows)
 
 
-def _by_seed(scores):
-    """{seed: Series of F1 by `evaluation.KEY`} of the rows of one setting."""
-    return {seed: run.set_index(evaluation.KEY)["f1"] for seed, run in scores.groupby("seed")}
-
-
 def change_table(results, *, seed=0, resamples=10_000):
     """How far each series' F1 moves along the curves of `CHANGES`, and whether as far as that of the first series.
 
@@ -235,7 +230,7 @@ def change_table(results, *, seed=0, resamples=10_000):
         DataFrame experiment, series, start, end (values of the axis, "all" last), change (points, from start to end),
         difference (from the first series' change), low, high (95%); NaN for the first series.
     """
-    runs = {key: _by_seed(part) for key, part in results.scores.groupby("setting", sort=False)}
+    runs = {key: f1_by_seed(part) for key, part in results.scores.groupby("setting", sort=False)}
     columns = ["experiment", "series", "start", "end", "change", "difference", "low", "high"]
     rows = []
     for name, experiment in experiments.all_experiments(results.params).items():
@@ -381,19 +376,17 @@ def readable_scores(results, name):
     part = results.table[results.table["experiment"] == name]
     rows = [
         {"": series, "value": value}
-        | {f"{_SHORT[row.task]} F1": with_sd(row.f1, row.f1_sd) for row in found.itertuples()}
+        | {f"{SHORT_TASKS[row.task]} F1": with_sd(row.f1, row.f1_sd) for row in found.itertuples()}
         for (series, value, _), found in part.groupby(["series", "value", "setting"], sort=False)
     ]
     return pd.DataFrame(rows)
 
 
-_SHORT = {"xlt": "XLT", "gxlt": "G-XLT", "gxlt_off_diagonal": "off-diagonal"}
-
-
 def readable_selection(results):
     """What the chosen settings score on the other sets: a row per set and system, F1 of each task."""
     rows = [
-        {"set": name, "": system} | {f"{_SHORT[row.task]} F1": with_sd(row.f1, row.f1_sd) for row in found.itertuples()}
+        {"set": name, "": system}
+        | {f"{SHORT_TASKS[row.task]} F1": with_sd(row.f1, row.f1_sd) for row in found.itertuples()}
         for (name, system), found in selected_scores(results).groupby(["set", "system"], sort=False)
     ]
     return pd.DataFrame(rows).fillna("")

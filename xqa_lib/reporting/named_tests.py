@@ -6,6 +6,7 @@ from .. import significance
 from ..data import prepared
 from ..reading import evaluation
 from ..study.layout import ZERO_SHOT
+from .tables import f1_by_seed
 from .words import LEVEL, interval, p_value, signed
 
 COLUMNS = [
@@ -32,9 +33,7 @@ def table(params, scores):
         return pd.DataFrame(columns=COLUMNS)
     name, margin = params.tests.set, params.tests.margin
     across = evaluation.of_task(scores[scores["set"] == name], "gxlt_off_diagonal")
-    runs = {}
-    for (system, seed), part in across.groupby(["system", "seed"]):
-        runs.setdefault(system, {})[seed] = part.set_index(list(significance.KEY))["f1"]
+    runs = {system: f1_by_seed(part) for system, part in across.groupby("system")}
     articles = prepared.read_articles(params, name)
     rows = []
     for baseline, methods in params.tests.against.items():

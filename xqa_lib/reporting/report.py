@@ -21,11 +21,10 @@ from ..study import experiments, layout
 from ..study.layout import CEILING, RANDOM_SPAN, ZERO_SHOT
 from ..study.params import load_params
 from . import experiments_section, figures, named_tests, published, records, scorecard, trainings, words
-from .tables import GUESS_NAME, over_runs
+from .tables import GUESS_NAME, SHORT_TASKS, over_runs
 
 LABELS = {ZERO_SHOT: "zero-shot", RANDOM_SPAN: "random span", GUESS: GUESS_NAME, CEILING: "perfect logits (ceiling)"}
 NOT_TRAINED = (RANDOM_SPAN, GUESS, CEILING)
-SHORT_TASKS = {"xlt": "XLT", "gxlt_off_diagonal": "off-diagonal", "gxlt": "G-XLT"}
 IN_WORDS = {"xlt": "same language", "gxlt_off_diagonal": "across languages"}
 # The studies whose reports are in git: each one's first figure shows the other, too. No dependency in dvc.yaml, for
 # each would make the other one out of date.

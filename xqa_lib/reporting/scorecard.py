@@ -13,6 +13,7 @@ from ..data import prepared
 from ..sampling import KEY, pseudo_random_key
 from ..study.layout import ZERO_SHOT
 from . import figures, words
+from .tables import f1_by_seed
 
 DEV, TEST = "own-dev", "own-test"
 SHOWN = {"right": 7, "partly": 7, "wrong": 6}  # answers to read
@@ -34,9 +35,8 @@ def choose(params, scores):
     return method, int(runs[method].idxmax())
 
 
-def _runs(scores, system, name=TEST):
-    part = scores[(scores["system"] == system) & (scores["set"] == name)]
-    return {seed: found.set_index(KEY)["f1"] for seed, found in part.groupby("seed")}
+def _runs(scores, system):
+    return f1_by_seed(scores[(scores["system"] == system) & (scores["set"] == TEST)])
 
 
 def pair_table(report):

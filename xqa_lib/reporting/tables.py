@@ -1,5 +1,7 @@
 """Tables as Markdown, and the names that tables and figures share."""
 
+from ..sampling import KEY
+
 GUESS_NAME = "guess by kind"  # of what `reading.kinds` is about
 
 TASK_NAMES = {
@@ -7,6 +9,12 @@ TASK_NAMES = {
     "gxlt": "all pairs (G-XLT)",
     "gxlt_off_diagonal": "across languages (G-XLT off-diagonal)",
 }
+SHORT_TASKS = {"xlt": "XLT", "gxlt_off_diagonal": "off-diagonal", "gxlt": "G-XLT"}
+
+
+def f1_by_seed(scores):
+    """{seed: Series of F1 by `KEY`} of the answers of one system to one set, as `significance` compares them."""
+    return {seed: run.set_index(list(KEY))["f1"] for seed, run in scores.groupby("seed")}
 
 
 def markdown(table):

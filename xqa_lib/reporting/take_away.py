@@ -36,8 +36,7 @@ def write(params, *, onnx=False):
     own.read(params.data.folder, params.data.folder_sha256)  # the card tells of it
     scores = report.load_scores(params)
     method, seed = scorecard.choose(params, scores)
-    reader = method == layout.ZERO_SHOT
-    source = layout.reader_folder(params) if reader else layout.student_folder(params, method, seed)
+    source = layout.model_folder(params, method, seed)
     if not source.is_dir():
         raise DataError(f"{source} is missing: run `make reproduce PROFILE=own DATA={params.data.folder}`")
     folder, text, notes = params.runs_folder / "best", card(params, scores, method, seed), []

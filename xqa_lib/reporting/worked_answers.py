@@ -68,7 +68,7 @@ def worked_answers(params, scores, method, seed):
     chosen = drawn(scores[scores["set"] == name])
     known = {(e.id, e.question_lang, e.context_lang): e for e in prepared.read_evaluation(params, name)}
     examples = [known[tuple(getattr(row, key) for key in KEY)] for _, row in chosen]
-    folder = layout.reader_folder(params) if method == layout.ZERO_SHOT else layout.student_folder(params, method, seed)
+    folder = layout.model_folder(params, method, seed)
     readers = Readers({method: folder}, features=params.features, evaluation=params.evaluation)
     found = readers.answers(examples)[method]
     english = _english(params, name, examples)

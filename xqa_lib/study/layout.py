@@ -30,6 +30,11 @@ def student_folder(params, method, seed):
     return params.runs_folder / "students" / method / f"seed-{seed}"
 
 
+def model_folder(params, method, seed):
+    """Of a method's student, or of the English reader for `ZERO_SHOT`."""
+    return reader_folder(params) if method == ZERO_SHOT else student_folder(params, method, seed)
+
+
 def checkpoints_folder(params, name):
     """Where the training of a system, or of experiments, keeps checkpoints: no stage's output, so DVC leaves it."""
     return params.runs_folder / "checkpoints" / name

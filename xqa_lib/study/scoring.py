@@ -31,7 +31,7 @@ def evaluate_system(params, method, seed):
 
     arithmetic.use_threads(params)
     system = layout.system_name(method, seed)
-    folder = layout.reader_folder(params) if method == layout.ZERO_SHOT else layout.student_folder(params, method, seed)
+    folder = layout.model_folder(params, method, seed)
     model, tokenizer = models.load_reader(folder)
     _on_device(model)
     names = params.data.all_sets if method == layout.ZERO_SHOT else params.data.evaluation_sets
