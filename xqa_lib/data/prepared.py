@@ -144,7 +144,7 @@ def read_articles(params, name):
 
 def read_leakage(params):
     """The table of `leakage_table` as the data stage wrote it."""
-    return pd.read_csv(params.results_folder / "data" / "leakage.csv")
+    return pd.read_csv(params.results_folder / "data" / "leakage.csv", keep_default_na=False)
 
 
 def read_questions(params):

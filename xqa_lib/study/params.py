@@ -23,7 +23,7 @@ from ..running.files import ROOT
 from .layout import ZERO_SHOT
 
 CONF = ROOT / "conf"
-PROFILES = ("embedded", "xquad", "own", "paper")
+PROFILES = ("embedded", "xquad", "xquad-two-cores", "own", "paper")
 SIZES = ("full", "smoke")
 LARGEST = 2**20  # bytes of a parameter file
 
