@@ -35,7 +35,7 @@ SANITIZE = tests/notebooks/sanitize.cfg
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make reproduce [PROFILE=embedded|xquad|paper]   set up .venv, compose params.yaml, regenerate what changed'
+	@echo 'make reproduce [PROFILE=embedded|xquad|paper|...]   set up .venv, compose params.yaml, regenerate what changed'
 	@echo 'make reproduce PROFILE=own DATA=folder           a language of your own: docs/your-language.md'
 	@echo 'make report [PROFILE=...]                       the report alone, from the results in git: nothing is trained'
 	@echo 'make check                                      set up .venv, lint, the fast tests: under two minutes'

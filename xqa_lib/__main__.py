@@ -378,7 +378,7 @@ def _parser():
         )
 
     params = command("params", _params, "compose the parameters of a profile", "The result is what params.yaml holds.")
-    params.add_argument("--profile", required=True, metavar="NAME", help="profile: embedded, xquad, own or paper")
+    params.add_argument("--profile", required=True, metavar="NAME", help="a file of conf/profile: embedded, xquad, ...")
     params.add_argument("--data", metavar="FOLDER", help="of the profile own: FOLDER/parallel/CODE.json or .csv")
     params.add_argument(
         "--size", choices=("full", "smoke"), default="full", help="smoke: seconds, for tests (default: %(default)s)"

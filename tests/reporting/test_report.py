@@ -358,8 +358,8 @@ def test_the_forest_is_of_the_sets_that_chose_nothing(written, monkeypatch):
     assert forest[["row", "label"]].values.tolist() == [
         ["smoke-embedded: factbook-zero-shot\nsame language, 2 ids, 2 seeds", "SKD"]
     ]
-    # the other study, where its report is in git
-    monkeypatch.setattr(report, "OTHER", {"smoke-embedded": "xquad"})
+    # other studies, where their reports are in git
+    monkeypatch.setattr(report, "IN_GIT", ("smoke-embedded", "xquad"))
     both = report.forest_table(written.built)
     rows = [row for row in both["row"] if row.startswith("xquad: mlqa-dev-reporting\nacross languages, ")]
     assert len(rows) == 2

@@ -140,10 +140,10 @@ def test_folders_are_those_of_the_repository_wherever_one_stands(tmp_path, monke
 @pytest.mark.parametrize(
     ("function", "arguments", "message"),
     [
-        (load_params, ["embeded"], "embeded: no such parameter file, nor one of the profiles embedded, xquad, own"),
+        (load_params, ["embeded"], "embeded: no such parameter file, nor one of the profiles embedded, xquad"),
         (load_params, ["embeded/smoke"], "embeded/smoke: no such parameter file, nor one of the profiles embedded, "),
         (load_params, ["embedded/tiny"], "unknown size 'tiny': expected one of full, smoke"),
-        (compose, ["hugs"], "unknown profile 'hugs': expected one of embedded, xquad, own, paper"),
+        (compose, ["hugs"], "unknown profile 'hugs': expected one of embedded, xquad, xquad-two-cores, own, paper"),
     ],
 )
 def test_unknown_profile_and_size(function, arguments, message):
@@ -185,7 +185,11 @@ FACTS = [
     ("methods.ce", "CE", "methods.ce: expected a mapping, found 'CE'"),
     ("encoder.pretrained", "", "encoder.pretrained: expected at least 1 character, found ''"),
     # names that are not known
-    ("profile", "enbedded", "profile: expected 'embedded', 'xquad', 'own' or 'paper', found 'enbedded'"),
+    (
+        "profile",
+        "enbedded",
+        "profile: expected 'embedded', 'xquad', 'xquad-two-cores', 'own' or 'paper', found 'enbedded'",
+    ),
     ("trained", ["ce", "kd"], "unknown method 'kd': expected one of ce, skd, skd-map"),
     ("sampling.languages", ["en", "xx"], "sampling.languages: the generated corpus has no xx, expected some of en, es"),
     ("sampling.languages", ["en", "EN"], "sampling.languages[1]: unknown language 'EN': expected a code such as "),

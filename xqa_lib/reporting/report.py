@@ -26,9 +26,9 @@ from .tables import GUESS_NAME, SHORT_TASKS, over_runs
 LABELS = {ZERO_SHOT: "zero-shot", RANDOM_SPAN: "random span", GUESS: GUESS_NAME, CEILING: "perfect logits (ceiling)"}
 NOT_TRAINED = (RANDOM_SPAN, GUESS, CEILING)
 IN_WORDS = {"xlt": "same language", "gxlt_off_diagonal": "across languages"}
-# The studies whose reports are in git: each one's first figure shows the other, too. No dependency in dvc.yaml, for
-# each would make the other one out of date.
-OTHER = {"embedded": "xquad", "xquad": "embedded"}
+# The studies whose reports are in git: each one's first figure shows the others, too. No dependency in dvc.yaml, for
+# each would make the others out of date.
+IN_GIT = ("embedded", "xquad", "xquad-two-cores")
 
 
 @dataclass(frozen=True)
@@ -198,15 +198,15 @@ def mean_matrix(report, name, system):
 
 
 def forest_table(report):
-    """What the first figure shows: each method against CE on the sets that chose nothing, of both studies in git.
+    """What the first figure shows: each method against CE on the sets that chose nothing, of all studies in git.
 
     Returns:
         DataFrame row (what is compared), label, difference, low, high; no rows without a comparison with CE.
     """
     params = report.params
     studies = [(params, report.tables["against-ce"])]
-    if params.study in OTHER:
-        other = load_params(f"{OTHER[params.study]}/full")
+    others = [name for name in IN_GIT if name != params.study] if params.study in IN_GIT else []
+    for other in map(load_params, others):
         file = other.reports_folder / "tables" / "against-ce.csv"
         studies += [(other, pd.read_csv(file))] if file.is_file() else []
     parts = []

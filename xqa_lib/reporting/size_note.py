@@ -36,7 +36,11 @@ def size_note(params, notebook, **selection):
             f'The full run: <a href="../{escape(page)}">{escape(page)}</a>{_took(full, notebook, chosen)}'
         )
         return HTML(f'<div style="{_BOX.format("230,159,0")}"><b>{title}</b><br>{said}</div>')
-    kinds = {"factbook": "the corpus that the project generates", "real": "real data (sources and licences: <code>docs/claims.md</code>)", "own": "your data"}
+    kinds = {
+        "factbook": "the corpus that the project generates",
+        "real": "real data (sources and licences: <code>docs/claims.md</code>)",
+        "own": "your data",
+    }
     results, report = (folder.relative_to(ROOT).as_posix() for folder in (params.results_folder, params.reports_folder))
     said = (
         f"🟦 <b>Full size</b> of the study <code>{escape(params.study)}</code>, on {kinds[params.data.source]}; "
