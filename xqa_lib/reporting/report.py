@@ -335,6 +335,8 @@ def page(report, drawn, name="README.md"):
         machines=records.machines(tables["records"]),
         named=named_tests.readable(params, tables["named-tests"]),
         protocol=os.path.relpath(ROOT / "docs" / "protocol.md", params.reports_folder),
+        claims=os.path.relpath(ROOT / "docs" / "claims.md", params.reports_folder),
+        in_git=params.study in IN_GIT,
         notebooks=(params.reports_folder / "notebooks").is_dir(),
         **{function.__name__: function for function in (readable_scores, readable_sets, readable_differences)},
         **{function.__name__: function for function in (readable_languages, readable_comparisons)},
@@ -366,11 +368,15 @@ def findings(report):
     elif len(report.tables["against-ce"]) and (name, task, first) in f1:
         tests = comparisons(report, "ce", name, task, others)
     if len(tests):
-        found.append(
-            "Against CE on these pairs, self-knowledge distillation (*SKD*: the student also learns from a frozen copy "
-            "of itself, that of the generation before; *SKD-mAP*: weighted by how well that teacher ranks the truth): "
-            f"{_lower(words.verdict(tests))}"
-        )
+        taught = "the student also learns from a frozen copy of itself, that of the generation before"
+        ranks = "weighted by how well that teacher ranks the truth"
+        explained = {
+            ("skd",): f"*SKD*: {taught}",
+            ("skd-map",): f"*SKD-mAP*: {taught}, {ranks}",
+            ("skd", "skd-map"): f"*SKD*: {taught}; *SKD-mAP*: {ranks}",
+        }[tuple(others)]
+        verdict = _lower(words.verdict(tests))
+        found.append(f"Against CE on these pairs, self-knowledge distillation ({explained}): {verdict}")
     parts = [
         f"{words.signed(row['difference'])} {words.interval(row['low'], row['high'])} on `{other}`"
         for other in dict.fromkeys([name, *_sets(params)[:-1]])
