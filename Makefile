@@ -29,8 +29,6 @@ export MALLOC_MMAP_THRESHOLD_ = 4294967296
 # Packages of another Python would take the place of those in .venv.
 unexport PYTHONPATH PYTHONHOME
 
-SANITIZE = tests/notebooks/sanitize.cfg
-
 .PHONY: help reproduce report check test site faults deps notebooks lab lock licences clean force
 .DEFAULT_GOAL := help
 
@@ -75,7 +73,7 @@ test: $(INSTALLED)
 	@$(IN_VENV) .venv/bin/ruff check .
 	@$(IN_VENV) .venv/bin/ruff format --check .
 	@$(IN_VENV) .venv/bin/python -m pytest tests
-	@$(IN_VENV) .venv/bin/python -m pytest --nbval $(if $(wildcard $(SANITIZE)),--nbval-sanitize-with $(SANITIZE)) notebooks
+	@$(IN_VENV) .venv/bin/python -m pytest --nbval notebooks
 
 # Nothing is executed; a warning is an error. Made anew each time: what is left of another run would be part of it.
 site: $(INSTALLED)
