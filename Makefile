@@ -33,7 +33,7 @@ unexport PYTHONPATH PYTHONHOME
 .DEFAULT_GOAL := help
 
 help:
-	@echo 'make reproduce [PROFILE=embedded|xquad|paper|...]   set up .venv, compose params.yaml, regenerate what changed'
+	@echo 'make reproduce [PROFILE=embedded|xquad|...]     set up .venv, compose params.yaml, regenerate what changed'
 	@echo 'make reproduce PROFILE=own DATA=folder           a language of your own: docs/your-language.md'
 	@echo 'make report [PROFILE=...]                       the report alone, from the results in git: nothing is trained'
 	@echo 'make check                                      set up .venv, lint, the fast tests: under two minutes'

@@ -27,8 +27,8 @@ FRONT = """
 ```
 """
 # A link to a folder leads to the page that lists it; other folders are in the repository alone.
-STUDIES = ["reports", "reports/xquad", "reports/xquad-two-cores"]
-FOLDERS = dict.fromkeys(["notebooks", *(f"{study}/notebooks" for study in STUDIES)], "docs/site/notebooks")
+PAGES = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("reports/**/notebooks")]
+FOLDERS = dict.fromkeys(["notebooks", *PAGES], "docs/site/notebooks")
 
 project = "Cross-lingual question answering"
 version = release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
