@@ -195,7 +195,7 @@ def test_the_page_of_a_good_run(saved, tmp_path, capfd, monkeypatch):
 
 
 def test_the_same_run_gives_the_same_page_and_no_warning(saved, tmp_path, capfd):
-    source = saved(("seed = 1", "parameters"), "from tqdm.auto import tqdm\nseed + 1")
+    source = saved(("seed = 1", "parameters"), "from tqdm.auto import tqdm\nseed + 1", "object()")
     pages = []
     for name in ("a", "b"):
         notebooks.execute(source, tmp_path / name / "page.ipynb", {"seed": 5})

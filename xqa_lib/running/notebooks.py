@@ -101,6 +101,7 @@ def _run(source, page, parameters):
         progress_bar=False,
         stderr_file=sys.stderr,
         cwd=str(FOLDER.parent),
+        iopub_timeout=60,  # seconds for the last output of a cell; the default, 4, is too few on a busy machine
         extra_arguments=["--log-level=CRITICAL"],  # of the kernel, which else warns of its own connection each time
     )
 
@@ -207,7 +208,7 @@ def _guess(text):
 def _page(notebook):
     """The executed notebook without what differs from run to run: error stream, papermill's times, paths and ids.
 
-    Without widgets, too, bars and controls: a page has no kernel behind them.
+    Without addresses in memory, too, and without widgets, bars and controls: a page has no kernel behind them.
     """
     notebook.metadata.pop("papermill", None)
     notebook.metadata.pop("widgets", None)
@@ -219,4 +220,7 @@ def _page(notebook):
         if cell.cell_type == "code":
             kept = [out for out in cell.outputs if out.get("name") != "stderr"]
             cell.outputs = [out for out in kept if WIDGET not in out.get("data", {})]
+            for out in cell.outputs:
+                if "text/plain" in out.get("data", {}):  # <... object at 0x7f...>
+                    out.data["text/plain"] = re.sub(r" at 0x[0-9a-f]+>", ">", out.data["text/plain"])
     return notebook
