@@ -72,8 +72,9 @@ def test_the_commit_tells_whether_the_sources_were_changed(tmp_path, monkeypatch
     commit = git(tmp_path, "rev-parse", "HEAD")
     assert run_record._git_commit() == commit
     (tmp_path / "README.md").write_text("no source\n", encoding="utf-8")
-    assert run_record._git_commit() == commit
-    source.write_text("2\n", encoding="utf-8")
+    with recorded(tmp_path / "run.json"):
+        source.write_text("2\n", encoding="utf-8")
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["git_commit"] == commit  # what it began with
     assert run_record._git_commit() == commit + "+"
     source.write_text("1\n", encoding="utf-8")
     source.with_name("new.py").write_text("3\n", encoding="utf-8")

@@ -27,7 +27,7 @@ def recorded(path, *, inputs=(), **facts):
     Yields:
         A dict to which the body adds its own entries.
     """
-    begun, started = time.perf_counter(), datetime.datetime.now(datetime.UTC)
+    begun, started, commit = time.perf_counter(), datetime.datetime.now(datetime.UTC), _git_commit()
     record = dict(facts)
     yield record
     write_json(
@@ -36,7 +36,7 @@ def recorded(path, *, inputs=(), **facts):
             **record,
             "inputs": {_name(file): sha256_of(file) for file in inputs},
             "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-            "git_commit": _git_commit(),
+            "git_commit": commit,
             "machine": _machine(),
             "started": started.isoformat(timespec="seconds"),
             "minutes": round((time.perf_counter() - begun) / 60, 3),
