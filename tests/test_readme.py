@@ -79,8 +79,10 @@ def shown(rows, column=None):
         return f"{words.signed(row.difference)} {words.interval(row.low, row.high)}"
     if "value" in rows:
         rows = rows.sort_values("value", key=pd.to_numeric)
-    digits = ".3f" if column.startswith("p_") else "g" if column == "value" else ".1f"
-    return ", ".join(f"{value:{digits}}" for value in np.atleast_1d(rows.eval(column)).astype(float))
+    values = np.atleast_1d(rows.eval(column)).astype(float)
+    if column.startswith("p_"):
+        return ", ".join(map(words.p_value, values))
+    return ", ".join(f"{value:{'g' if column == 'value' else '.1f'}}" for value in values)
 
 
 def records_of(study):
