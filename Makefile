@@ -34,7 +34,7 @@ unexport PYTHONPATH PYTHONHOME
 
 help:
 	@echo 'make reproduce [PROFILE=embedded|xquad|...]     set up .venv, compose params.yaml, regenerate what changed'
-	@echo 'make reproduce PROFILE=own DATA=folder           a language of your own: docs/your-language.md'
+	@echo 'make reproduce PROFILE=own DATA=folder          a language of your own: docs/your-language.md'
 	@echo 'make report [PROFILE=...]                       the report alone, from the results in git: nothing is trained'
 	@echo 'make check                                      set up .venv, lint, the fast tests: under two minutes'
 	@echo 'make test                                       set up .venv, lint, all tests, notebooks'
